@@ -15,8 +15,9 @@ from edge.collector import leave_out
 from edge.driver import DEBUG, Decided, Driver
 from edge.response import Response
 from edge.services import DECIDED, Services
-from edge.short import Recorded, Short, field_lines
+from edge.short import Recorded, Short
 from edge.viewers import Viewers
+from edge.wire import field_lines
 
 
 class AtOnce:

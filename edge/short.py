@@ -8,7 +8,9 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from cdnkit.policy.answer.prepared import ticking, ticks
+import msgspec
+
+from cdnkit.policy.answer.prepared import ticks
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target, Turned
@@ -17,10 +19,11 @@ from cdnkit.policy.plan import PreparedRefusal, Refuse
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.entry import Entry
-from cdnkit.serving import Whole, field_block, status_block, status_line
+from cdnkit.serving import Whole
 from edge.collector import leave_out
 from edge.driver import Driver
 from edge.recorder import OF_THE_OBJECT, Recorder
+from edge.wire import HTTP1, HTTP2, Wire
 
 _copied: Callable[[RequestRecord], RequestRecord] = RequestRecord.__copy__  # type: ignore[attr-defined]
 """`copy.copy` looks in three places before it comes to this."""
@@ -138,7 +141,7 @@ class Short:
             return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
         until = inf if prepared.tick else entry.prepared_until
-        made = _Ready(wire, entry, until, *classify(target.path, content_type))
+        made = _Ready(wire, until, _part(wire, entry.status, entry.prepared), *classify(target.path, content_type))
         if first is None:
             entry.prepared_parts = made
         else:
@@ -159,7 +162,7 @@ class Short:
             lines += _framing(span, entry.length)
         else:
             return ready.whole
-        part = _Part(ready.wire, status, lines, span)
+        part = _part(ready.wire, status, lines, span)
         if alike.condition is not None:
             ready.condition, ready.part = alike.condition, part
         return part
@@ -177,38 +180,37 @@ class Short:
         return url
 
 
-class _Part:
+class _Part(msgspec.Struct, gc=False):
     """What of a stored response goes out: the whole, a part, or the head alone."""
 
-    __slots__ = ("has_body", "ingredients", "span", "status", "text", "until")
-
-    def __init__(self, wire: "Wire", status: int, lines: Lines, span: Span | None = None) -> None:
-        self.status, self.span = status, span
-        self.has_body = status not in (204, 304)
-        self.ingredients = wire.ingredients(status, lines)
-        """Of its head."""
-        self.text = b""
-        """Its head, for as long as Age and ttl are the same."""
-        self.until = 0.0
+    status: int
+    span: Span | None
+    has_body: bool
+    ingredients: Any
+    """Of its head."""
+    text: bytes = b""
+    """Its head, for as long as Age and ttl are the same."""
+    until: float = 0.0
 
 
-class _Ready:
-    """What is made of an entry's prepared head for one version of HTTP."""
+def _part(wire: Wire, status: int, lines: Lines, span: Span | None = None) -> _Part:
+    return _Part(status, span, status not in (204, 304), wire.ingredients(status, lines))
 
-    __slots__ = ("condition", "object_class", "other", "part", "rendition", "until", "whole", "wire")
 
-    def __init__(self, wire: "Wire", entry: Entry, until: float, object_class: ObjectClass, rendition: str) -> None:
-        self.wire = wire
-        self.until = until
-        """How long it is good for, if the profile's heads differ in more than Age and ttl."""
-        self.whole = _Part(wire, entry.status, entry.prepared)
-        self.condition: tuple[str, ...] | None = None
-        self.part: _Part | None = None
-        """What the last request with conditions got, and its `Alike.condition`."""
-        self.object_class = object_class
-        self.rendition = rendition
-        self.other: _Ready | None = None
-        """The same for the other version."""
+class _Ready(msgspec.Struct, gc=False):
+    """What is made of an entry's prepared head for one version of HTTP. It refers to nothing that refers to it."""
+
+    wire: Wire
+    until: float
+    """How long it is good for, if the profile's heads differ in more than Age and ttl."""
+    whole: _Part
+    object_class: ObjectClass
+    rendition: str
+    condition: tuple[str, ...] | None = None
+    part: _Part | None = None
+    """What the last request with conditions got, and its `Alike.condition`."""
+    other: "_Ready | None" = None
+    """The same for the other version."""
 
 
 def _framing(span: Span, length: int | None) -> Lines:
@@ -216,7 +218,7 @@ def _framing(span: Span, length: int | None) -> Lines:
     return [("content-range", f"bytes {span.start}-{span.stop - 1}/{length}"), ("content-length", size)]
 
 
-def _refused_head(prepared: PreparedRefusal, status: int, wire: "Wire") -> bytes:
+def _refused_head(prepared: PreparedRefusal, status: int, wire: Wire) -> bytes:
     heads: dict[Wire, bytes] | None = prepared.parts
     if heads is None:
         heads = prepared.parts = {}
@@ -247,49 +249,3 @@ class Recorded(Whole):
 
     def done(self, sent: int, why: str | None) -> None:
         self._recorder.sent(self._record, sent, why)
-
-
-def field_lines(lines: Lines) -> bytes:
-    """As HTTP/1.1 has them."""
-    return "".join([f"{name}: {value}\r\n" for name, value in lines]).encode("latin-1")
-
-
-class Wire:
-    """How a version of HTTP writes a head."""
-
-    __slots__ = ("fields", "status")
-
-    def __init__(self, status: Callable[[int], bytes], fields: Callable[[Lines], bytes]) -> None:
-        self.status = status
-        self.fields = fields
-
-    def ingredients(self, status: int, lines: Lines) -> Any:
-        """What of the head is the same at any time."""
-        age_at, ttl_at = ticking(lines)
-        member = lines[ttl_at][1].rpartition("ttl=")[0]
-        before = self.status(status) + self.fields(lines[:age_at])
-        return before, self.fields(lines[age_at + 1 : ttl_at]), member, self.fields(lines[ttl_at + 1 :])
-
-    def head(self, ingredients: Any, age: int, ttl: int) -> bytes:
-        before, between, member, behind = ingredients
-        ours = self.fields([("age", str(age))]), self.fields([("cache-status", f"{member}ttl={ttl}")])
-        return b"".join((before, ours[0], between, ours[1], behind))
-
-
-class Lines1(Wire):
-    """HTTP/1.1's: a template, which is faster."""
-
-    __slots__ = ()
-
-    def ingredients(self, status: int, lines: Lines) -> bytes:
-        age_at, ttl_at = ticking(lines)
-        text = [f"{name}: {value}\r\n".replace("%", "%%") for name, value in lines]
-        text[age_at] = "age: %d\r\n"
-        text[ttl_at] = text[ttl_at].rpartition("ttl=")[0] + "ttl=%d\r\n"
-        return self.status(status) + "".join(text).encode("latin-1")
-
-    def head(self, ingredients: bytes, age: int, ttl: int) -> bytes:
-        return ingredients % (age, ttl)
-
-
-HTTP1, HTTP2 = Lines1(status_line, field_lines), Wire(status_block, field_block)

@@ -77,6 +77,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_MOST_DECODED", 4),
         ("_LONGEST_NAME", 256),
         ("MOST_PREPARED", 8_192),
+        ("MOST_REFUSALS", 256),
         ("HEAD_COST_BYTES", 1_536),
         ("FIELDS", 8),
         ("FIELD_COST_BYTES", 160),

@@ -39,6 +39,7 @@ HELD = [  # module, folder, its files
     ("law/playbooks/test_reuse", "cdnkit/policy/freshness", "directives reuse"),
     ("law/vendors/test_fastly_freshness", "cdnkit/policy/freshness", "surrogate"),
     ("law/vendors/test_pages", "cdnkit/policy/answer", "error_pages"),
+    ("law/playbooks/test_many", "cdnkit/policy/answer", "prepared"),
     ("law/vendors/test_ranges", "cdnkit/policy/http", "conditions"),
     ("law/vendors/test_requests", "cdnkit/policy/http", "content messages"),
     ("law/playbooks/test_machine", "cdnkit/policy/http", "negotiation"),
