@@ -68,7 +68,10 @@ class Short:
         if found is None:
             return None
         if isinstance(found, Turned):
-            return self.refusal(way.turn(found, now), found.request, len(text), now)
+            plan = way.turn(found, now)
+            if found.shell is None:
+                found.shell = self._shown(found.request if plan.admitted is None else plan.admitted.public)
+            return self._refusal(plan, found.request, found.shell, len(text), now)
         target, entry = found
         ready: _Ready | None = entry.prepared_parts
         if ready is None or ready.wire is not self._wire or now >= ready.until:
@@ -107,7 +110,16 @@ class Short:
         return Recorded(head, body, record, self._recorder)
 
     def refusal(self, plan: Refuse, request: RequestHead, target_bytes: int, now: float) -> "Recorded":
-        """The response to one that is refused. `request`: with its token; its target has so many bytes."""
+        """The response to one that the gate refused. `request`: with its token; its target has so many bytes."""
+        shown = self._shown(request if plan.admitted is None else plan.admitted.public)
+        return self._refusal(plan, request, shown, target_bytes, now)
+
+    def _shown(self, public: RequestHead) -> tuple[str, ObjectClass, str]:
+        return self._recorder.shown(public.target), *classify(public.path)
+
+    def _refusal(
+        self, plan: Refuse, request: RequestHead, shown: tuple[str, ObjectClass, str], target_bytes: int, now: float
+    ) -> "Recorded":
         wire, prepared, ends = self._wire, plan.prepared, False
         if prepared is not None and len(plan.headers) == len(prepared.lines):
             head = _refused_head(prepared, plan.status, wire)
@@ -116,20 +128,19 @@ class Short:
             head = wire.status(plan.status) + wire.fields([*plan.headers, *_length(plan.status, plan.body)])
         if self._vary_count != len(self._state.vary_fields):
             self._fresh_templates()
-        public = request if plan.admitted is None else plan.admitted.public
         record = _copied(self._refused)
         record.seq = self._state.events
         record.at = now
-        record.url = self._alike.origin + self._recorder.shown(public.target)
+        url, record.object_class, record.rendition = shown
+        record.url = self._alike.origin + url
         record.status = plan.status
         record.behavior = plan.rule.behavior.path
         record.reason = plan.reason
         record.refusal = None if plan.refusal is None else plan.refusal.kind
-        record.object_class, record.rendition = classify(public.path)
         record.head_bytes += target_bytes
-        if public.headers is not request.headers:
-            record.headers = self._recorder.kept(public)
-        return Recorded(head, b"" if request.method == "HEAD" else plan.body, record, self._recorder, ends=ends)
+        if plan.admitted is not None and plan.admitted.public.headers is not request.headers:
+            record.headers = self._recorder.kept(plan.admitted.public)
+        return Recorded(head, plan.body if self._sends_bodies else b"", record, self._recorder, ends=ends)
 
     def _ready(self, target: Target, entry: Entry, now: float) -> "_Ready":
         prepared, wire = self._responder.prepared, self._wire

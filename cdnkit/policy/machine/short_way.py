@@ -6,13 +6,13 @@ follows from the rest is found once for all that are `Alike`, and all that follo
     of those that are alike    which checks pass whatever the target; how long a target may be
     of a target                its rule, its key, the request without its token; until when the token is good
 
-What is left for each request is a look-up, and what ages: the token and the response. A target that a check refuses is
-not remembered, but its checks are not run a second time. Any other request is left to `Requests.on_request`, which
-would do the same with all others, too. So are the requests under a rate limit, each of which counts.
+What is left for each request is a look-up, and what ages: the token and the response. Of the targets that a check
+refuses, a few without any token are remembered, apart from the others: forged tokens may come in any number, and must
+displace nothing. Any other request is left to `Requests.on_request`, which would do the same with all others, too. So
+are the requests under a rate limit, each of which counts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.gate.tokens import TokenCheck
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.memo import LONGEST
-from cdnkit.policy.http.messages import RequestHead
+from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Refusal
@@ -34,10 +34,14 @@ from cdnkit.policy.store.revalidate import is_not_modified, range_applies
 REMEMBERED_TARGETS = 32_768
 """Of at most 1,024 characters each; some 20 MB. A target is longer than its path by its token."""
 
+REMEMBERED_REFUSED = 1024
+"""Likewise; at most some 3 MB. A crawler without a token asks for the same targets again and again."""
+
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since", "range", "if-range"})
 """Decisive fields that decide only what is sent of a fresh response."""
 _UNDATED = frozenset({"if-none-match", "range"})
 """Those of them that are compared with the response alone, and not with the time."""
+_NONE = Headers.wrap([])
 _NEVER = -1
 
 
@@ -82,14 +86,15 @@ class Target(msgspec.Struct, gc=False):
     """What a shell has found out about it."""
 
 
-@dataclass(slots=True)
-class Turned:
+class Turned(msgspec.Struct, gc=False):
     """A request that a check refuses."""
 
     rule: Rule
     refusal: Refusal
     request: RequestHead
-    """With its token, and measured without its target."""
+    """With its token, and measured without its target. Of a target that is remembered: a former one, without fields."""
+    shell: Any = None
+    """What a shell has found out about its target."""
 
 
 Refused = Callable[[Refusal, RequestHead, Rule, float], Plan]
@@ -104,12 +109,19 @@ class ShortWay:
         self._young: dict[str, Target] = {}
         self._old: dict[str, Target] = {}
         """Two generations, as of a `cdnkit.policy.token.scheme.Memo`."""
+        self._turned: dict[str, Turned] = {}
+        self._turned_before: dict[str, Turned] = {}
+        """Likewise: targets that are refused whoever asks, and whenever, because they have no token."""
 
     def alike(self, request: RequestHead) -> Alike:
         return Alike(request, self._state)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    @property
+    def remembered_refused(self) -> int:
+        return len(self._turned) + len(self._turned_before)
 
     def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry] | Turned | None:
         """The stored response that is all of the answer, and fresh; or why there is none for this request. Nothing has
@@ -188,6 +200,9 @@ class ShortWay:
         return most
 
     def _recall(self, alike: Alike, text: str, now: float) -> Target | Turned | None:
+        turned = self._turned.get(text) or self._turned_before.get(text)
+        if turned is not None:
+            return turned if len(text) <= self._most(alike, turned.rule) else None
         known: Target | Turned | None = self._old.get(text)
         if not isinstance(known, Target) or known.origin != alike.origin or now >= known.until:
             known = self._learn(alike, text, now)
@@ -211,8 +226,13 @@ class ShortWay:
         for check in rule.checks:  # the others pass, whatever the target
             if check.reads is Reads.FORM or check.reads is Reads.TOKEN:
                 refusal = check.refusal(request, now)
+                if refusal is not None and refusal.paged:
+                    return None
                 if refusal is not None:
-                    return None if refusal.paged else Turned(rule, refusal, request)
+                    turned = Turned(rule, refusal, request)
+                    if isinstance(check, TokenCheck) and len(text) <= LONGEST:
+                        self._remember_if_bare(text, turned)
+                    return turned
                 if isinstance(check, TokenCheck):
                     until = check.good_until(request)
         admitted = None if rule.admission is None else rule.admission.admitted(request)
@@ -221,3 +241,12 @@ class ShortWay:
             return None
         public = request if admitted is None else admitted.public
         return Target(rule, alike.origin, public.path, public.query, key_of(public), until)
+
+    def _remember_if_bare(self, text: str, turned: Turned) -> None:
+        admission = turned.rule.admission
+        if admission is None or admission.admitted(turned.request) is not None:
+            return
+        if len(self._turned) >= REMEMBERED_REFUSED // 2:
+            self._turned_before, self._turned = self._turned, {}
+        one = turned.request
+        self._turned[text] = Turned(turned.rule, turned.refusal, one.with_target(one.path, one.query, _NONE))
