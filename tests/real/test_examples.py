@@ -91,7 +91,7 @@ def test_own_origin(tmp_path: Path) -> None:
             asked.append(self.path)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         config = with_free_ports(EXAMPLES / "own-origin" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
@@ -141,7 +141,7 @@ def test_signed_cookies(tmp_path: Path) -> None:
         return done.stdout.strip()
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         with_free_ports(EXAMPLES / "signed-cookies" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", "cdn.toml", "--origin", origin, "--json", until="ready") as said:
@@ -186,7 +186,7 @@ def test_geo(tmp_path: Path) -> None:
         ("198.51.100.200", 200), ("192.0.2.9", 403), ("127.0.0.1", 403),
     ]  # fmt: skip
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         config = with_free_ports(EXAMPLES / "geo" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:

@@ -39,7 +39,7 @@ def server(*statuses: int) -> Iterator[tuple[str, list[int]]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}", told
         running.shutdown()
 
