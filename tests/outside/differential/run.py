@@ -49,12 +49,11 @@ def settled(folder: Path, seed: int) -> tuple[Rows, Rows, Rows]:
 
     A busy machine may bring a viewer too late to wait with the others, or look for a refresh before it has begun.
     """
-    rows = ({}, {}, {})  # type: tuple[Rows, Rows, Rows]
+    rows: tuple[Rows, Rows, Rows] = ({}, {}, {})
     themes: Collection[str] = THEMES.keys()
     for slower in LONGER:
-        for all_seen, seen in zip(
-            rows, asyncio.run(play_three(folder / f"{slower}", seed, themes, slower)), strict=True
-        ):
+        (played := folder / f"{slower}").mkdir()
+        for all_seen, seen in zip(rows, asyncio.run(play_three(played, seed, themes, slower)), strict=True):
             all_seen.update(seen)
         themes = unlike_the_page(*rows)
         if not themes:
