@@ -8,16 +8,22 @@ import uvloop
 
 
 @pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
-def event_loop_of(request: pytest.FixtureRequest) -> Iterator[None]:
+def event_loop_of(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "uvloop":
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield
+    yield request.param
     asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(autouse=True, name="event_loop_of")
-def uvloop_alone() -> Iterator[None]:
+def uvloop_alone() -> Iterator[str]:
     """For a module that imports it, in place of its folder's: uvloop, as nodes run."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield
+    yield "uvloop"
     asyncio.set_event_loop_policy(None)
+
+
+@pytest.fixture
+def half(event_loop_of: str) -> slice:
+    """Of many examples of one law: every other one on each loop."""
+    return slice(int(event_loop_of == "uvloop"), None, 2)
