@@ -23,6 +23,10 @@ def uvloop_alone() -> Iterator[str]:
     asyncio.set_event_loop_policy(None)
 
 
+one_loop = pytest.mark.parametrize("event_loop_of", ["uvloop"], indirect=True)
+"""Of a test whose nodes and viewers are processes of their own, or whose subject has no loop: it runs once."""
+
+
 @pytest.fixture
 def half(event_loop_of: str) -> slice:
     """Of many examples of one law: every other one on each loop."""
