@@ -23,10 +23,10 @@ dev: $(VENV)/.dev  ## The same, and what the tests need
 demo: install  ## A live stream, a shield, two edges, a hundred viewers, a report
 	@$(BIN)/cdnlab demo
 
-# Two at a time, a file beside a file; one that hangs is ended after two minutes, with the run, and its stacks are shown before.
+# Two at a time, a file beside a file; one that hangs is ended after four minutes, with the run, and its stacks are shown before.
 test: dev  ## All tests but the slow ones (those of the shared tier want a redis-server)
 	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
-		-o faulthandler_timeout=110
+		-o faulthandler_timeout=230
 
 lint: dev  ## Format, lint, types
 	$(BIN)/ruff format --check .
