@@ -118,6 +118,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all$(FFMPEG_EXTRA)]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all,dev$(FFMPEG_EXTRA)]'
-	@touch $@
+	@touch $(VENV)/.installed $@
