@@ -152,11 +152,6 @@ class Driver:
         assert isinstance(decided.plan, Fetch | Join)
         self._responses.wait(decided.plan, recipient)
 
-    def hold(self, decided: Decided) -> None:
-        """A task will wait for the response, which may be there before the task begins."""
-        if isinstance(decided.plan, Fetch | Join):
-            self._responses.hold(decided.plan)
-
     def stop_waiting(self, decided: Decided) -> None:
         """The client has left."""
         if isinstance(decided.plan, Fetch | Join):

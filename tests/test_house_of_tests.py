@@ -100,6 +100,7 @@ HELD = [  # module, folder, its files
     ("real/edge/test_serving", "edge", "delivery driver errors fills response responses serve"),
     ("real/edge/test_serving", "edge", "stored_bodies viewer"),
     ("real/edge/test_waiters", "edge", "waiter"),
+    ("real/edge/test_waiters", "cdnkit/serving", "later_http2"),
     ("real/edge/test_admin", "edge", "admin"),
     ("real/edge/test_health_intervals", "edge", "health_checks"),
     ("real/edge/test_clock", "edge", "clock"),
