@@ -9,12 +9,16 @@ A body that is compressed here, or may become too large for its CDN, is written 
 
 from typing import Protocol
 
+from cdnkit.policy.freshness.storable import content_length
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.plan import Fetch, Landing, Relay
 from cdnkit.policy.record.lines import FetchRecord
 from edge.bodies import WINDOW_BYTES, Body
 from edge.errors import UpstreamFailed
 from edge.parent.exchange import Exchange
+
+RESERVED_BYTES = 64 * 1024
+"""From this length on, a body is given its place when its head has come; a shorter one mostly comes in one chunk."""
 
 
 class Owner(Protocol):
@@ -71,6 +75,20 @@ class Fill:
         return self.fetch.request.method == "HEAD" or self.exchange.head.status in (204, 304)
 
     # ---- taking ----------------------------------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """Take the body as it comes; a long one that is kept is put where it stays."""
+        body, length = self.body, content_length(self.exchange.head.headers)
+        grows = body.kept and not body.size_bytes and not self.landing.coding and not self.bodiless
+        if grows and length is not None and RESERVED_BYTES <= length <= self._owner.largest:
+            body.reserve(length)
+        self.exchange.take(self)
+
+    def place(self, size: int) -> memoryview | None:
+        return self.body.place(size)
+
+    def on_filled(self, size: int) -> None:
+        self.body.filled(size)
 
     def on_chunk(self, chunk: bytes) -> None:
         body, landing = self.body, self.landing

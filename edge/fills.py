@@ -154,7 +154,7 @@ class Fills:
             return
         if fill.wanted or fill.bodiless:
             self._taken[fill] = None
-            what.take(fill)
+            fill.take()
         else:
             self._run(self._write_out(fill))
 

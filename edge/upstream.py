@@ -383,7 +383,7 @@ class Upstream:
         return True
 
     def _http1(self, _: str | None) -> Http1Connection:
-        return Http1Connection(self._waits, self._keep_alive, self._gone)
+        return Http1Connection(self._waits, self._keep_alive, self._gone, bare=self._dialer.bare)
 
     def _http2_or_1(self, alpn: str | None) -> ParentConnection:
         """Without TLS it is HTTP/2 from the first byte."""

@@ -112,7 +112,7 @@ HELD = [  # module, folder, its files
     ("real/edge/test_upstream", "edge", "upstream"),
     ("real/edge/test_geo", "edge", "viewers"),
     ("real/edge/test_timers", "edge/parent", "deadline slots"),
-    ("real/edge/test_upstream", "edge/parent", "attempt chunked dialer exchange head request_head"),
+    ("real/edge/test_upstream", "edge/parent", "attempt chunked dialer exchange head request_head reserved"),
     ("real/edge/test_upstream_http2", "edge/parent", "h2_library http2 stream"),
     ("real/edge/test_upstream_polite", "edge/parent", "repeatable"),
     ("real/edge/test_purge_logs", "edge/purges", "file_log log redis_log"),

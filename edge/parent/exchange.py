@@ -45,6 +45,12 @@ class Taker(Protocol):
 
     def on_chunk(self, chunk: bytes) -> None: ...
 
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of the body, so many bytes, is to be; None: it is to come in chunks."""
+
+    def on_filled(self, size: int) -> None:
+        """So many more bytes are there."""
+
     def on_end(self) -> None:
         """Nothing more comes, and nothing is missing."""
 
@@ -77,6 +83,15 @@ class Incoming:
         self.queued_bytes += len(chunk)
         if self._waiter is not None:
             self._wake()
+
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of the body is to be, if whoever takes it has a place for it."""
+        return None if self.taker is None else self.taker.place(size)
+
+    def filled(self, size: int) -> None:
+        """So many more bytes are in that place."""
+        if self.taker is not None:
+            self.taker.on_filled(size)
 
     def end(self) -> None:
         """Nothing more comes, and nothing is missing."""

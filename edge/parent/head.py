@@ -65,6 +65,17 @@ def read_head(raw: bytes) -> ReceivedHead:
     return ReceivedHead(ResponseHead(status, Headers.wrap(lines)), length is None, length, True, None)
 
 
+def why_no_head(begun: bytes, size: int) -> str | None:
+    """Why this beginning cannot become a head; `size`: its bytes, with those of the interim heads before it."""
+    if size > HEAD_LIMIT_BYTES:
+        return f"response head longer than {HEAD_LIMIT_BYTES} bytes"
+    if not begun.startswith(b"HTTP/1."[: len(begun)]):
+        return f"found {begun[:40]!r}, wanted HTTP/1.0 or HTTP/1.1"
+    if b"\n\n" in begun or b"\n\r\n" in begun.replace(b"\r\n", b""):
+        return "lines that end in a bare LF"
+    return None
+
+
 def parsed_head(raw: bytes) -> ReceivedHead:
     """The same by httptools, whatever the head is."""
     if not raw.startswith(b"HTTP/1."):

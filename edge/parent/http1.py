@@ -26,7 +26,8 @@ from edge.errors import UpstreamFailed
 from edge.parent.chunked import ChunkedBody
 from edge.parent.deadline import Deadline
 from edge.parent.exchange import Asker, HeadAwaited, Incoming, OnInterim, close_body
-from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
+from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head, why_no_head
+from edge.parent.reserved import LONG_BYTES, ReservedRead
 
 OF_ITS_REST = 0.8
 """The share of the time that the parent announces (Keep-Alive) for which a connection rests: what is sent at the end of
@@ -38,8 +39,12 @@ class Http1Connection(asyncio.Protocol):
 
     incoming: Incoming
 
-    def __init__(self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
-        """`keep_alive`: seconds it may rest between two exchanges; `gone` is called when it is closed."""
+    def __init__(
+        self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]", *, bare: bool = False
+    ) -> None:
+        """`keep_alive`: seconds it may rest between two exchanges; `gone` is called when it is closed. `bare`: its
+        transport is a socket's, without TLS or simulated wire."""
+        self._bare = bare
         self._waits = waits
         self._keep_alive = self._rests = keep_alive
         self._gone = gone
@@ -240,14 +245,10 @@ class Http1Connection(asyncio.Protocol):
 
     def _await_head(self, data: bytes) -> None:
         """The head is not complete. What cannot become one is refused now rather than when time runs out."""
-        if self._head_bytes + len(data) > HEAD_LIMIT_BYTES:
-            self._fail(Failure.GARBAGE, f"response head longer than {HEAD_LIMIT_BYTES} bytes")
-        elif not data.startswith(b"HTTP/1."[: len(data)]):
-            self._fail(Failure.GARBAGE, f"found {data[:40]!r}, wanted HTTP/1.0 or HTTP/1.1")
-        elif b"\n\n" in data or b"\n\r\n" in data.replace(b"\r\n", b""):
-            self._fail(Failure.GARBAGE, "lines that end in a bare LF")
-        else:
-            self._buffer = data
+        self._buffer = data
+        why = why_no_head(data, self._head_bytes + len(data))
+        if why is not None:
+            self._fail(Failure.GARBAGE, why)
 
     def _interim(self, head: ResponseHead) -> bool:
         """Pass an interim response on (RFC 9110 §15.2); False if the exchange ends here."""
@@ -273,27 +274,28 @@ class Http1Connection(asyncio.Protocol):
         if self._sending is not None and not self._sending.done() and head.status >= 300:
             self._sending.cancel()  # 413, say: it has made up its mind without the rest of the request
         self._buffer = b""
-        self._left = received.length or 0
-        if self._bodiless or head.status in (204, 304):
-            self._left = 0
-            self._read = self._read_length
-        elif received.chunked:
+        bodiless = self._bodiless or head.status in (204, 304)
+        self._left = 0 if bodiless else received.length or 0
+        self._read = self._read_length
+        if received.chunked and not bodiless:
             self._chunked = ChunkedBody()
             self._read = self._read_chunked
-        elif received.length is None:
+        elif received.length is None and not bodiless:
             self.reusable = False
             self._read = self._read_to_close
-        else:
-            self._read = self._read_length
         asker, self._asker = self._asker, None
         if asker is not None:
             asker.on_head(head)
         if self._left == 0 and self._read == self._read_length:
-            self._end_before(data)
+            self._end(data)
         elif data:
             self._read(data)
         elif not self.closed:
             self._go_on()
+        if self._bare and self._left > LONG_BYTES and not self.incoming.ended and self._transport is not None:
+            place = self.incoming.place(self._left)
+            if place is not None and not self._transport.is_closing():
+                ReservedRead(self._transport, self, place, self._filled)
 
     def _read_length(self, data: bytes) -> None:
         left = self._left
@@ -303,7 +305,13 @@ class Http1Connection(asyncio.Protocol):
             return
         self._left = 0
         self.incoming.push(data[:left] if len(data) > left else data)
-        self._end_before(data[left:])
+        self._end(data[left:])
+
+    def _filled(self, count: int) -> None:
+        """So many bytes have come to the place that is reserved for the body."""
+        self._left -= count
+        self.incoming.filled(count)
+        self._go_on()
 
     def _read_chunked(self, data: bytes) -> None:
         body = self._chunked
@@ -312,7 +320,7 @@ class Http1Connection(asyncio.Protocol):
         for chunk in chunks:
             self.incoming.push(chunk)
         if body.ended:
-            self._end_before(b"?" if body.beyond else b"")
+            self._end(b"?" if body.beyond else b"")
         elif body.error is not None:
             self._fail(Failure.GARBAGE, f"malformed chunks: {body.error}")
         elif not self.closed:
@@ -354,18 +362,14 @@ class Http1Connection(asyncio.Protocol):
 
     # ---- ends ------------------------------------------------------------------------------------------------------
 
-    def _end_before(self, surplus: bytes) -> None:
+    def _end(self, surplus: bytes = b"") -> None:
         """The body is whole. Should more have come with it, the connection carries no other exchange."""
-        if surplus:
-            self.reusable = False
-        self._end()
-        if surplus:
-            self.abort()
-
-    def _end(self) -> None:
+        self.reusable = self.reusable and not surplus
         self._deadline.clear()
         self._read = self._read_surplus
         self.incoming.end()
+        if surplus:
+            self.abort()
 
     def _fail(self, why: Failure, detail: str) -> None:
         self._break(UpstreamFailed(why, detail))
