@@ -16,7 +16,7 @@ from cdnkit.serving import frames
 from cdnkit.serving.exchange_http2 import StreamExchange
 from cdnkit.serving.frame_reader import FrameReader
 from cdnkit.serving.frames import FRAME_HEAD, LARGEST_FRAME, LARGEST_WINDOW, Code, ConnectionFault
-from cdnkit.serving.front_roles import Client, FrontListener, Whole, extensions_of
+from cdnkit.serving.front_roles import Client, FrontListener, Later, Whole, extensions_of
 from cdnkit.serving.heads_http2 import PATH, Head, Priority, check, priority_of, scope_of
 from cdnkit.serving.hpack import TABLE_SIZE_0, FieldDecoder
 from cdnkit.serving.http2 import DECODED_HEADS
@@ -231,6 +231,7 @@ class OpenStreams:
             if isinstance(answer, Whole):
                 self._answer(stream_id, answer, head)
             else:
+                assert not isinstance(answer, Later)
                 self._begin(stream_id, head, answer, ended=True)()
         else:
             scope = scope_of(head, path, self._client.scheme, (self._client.address, self._client.port), self._server())
