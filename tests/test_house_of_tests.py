@@ -98,7 +98,7 @@ HELD = [  # module, folder, its files
     ("unit/cdnlab/settings/test_document", "cdnkit/settings", "edge load origin parent_url"),
     ("unit/cdnlab/settings/test_document", "cdnkit/units", "visible"),
     # the edge: over sockets
-    ("real/edge/test_serving", "edge", "delivery driver errors fills response responses serve"),
+    ("real/edge/test_serving", "edge", "delivery driver errors fill fills response responses serve"),
     ("real/edge/test_serving", "edge", "stored_bodies viewer"),
     ("real/edge/test_waiters", "edge", "waiter"),
     ("real/edge/test_waiters", "cdnkit/serving", "later_http2"),
@@ -115,7 +115,7 @@ HELD = [  # module, folder, its files
     ("real/edge/test_upstream", "edge", "upstream"),
     ("real/edge/test_geo", "edge", "viewers"),
     ("real/edge/test_timers", "edge/parent", "deadline slots"),
-    ("real/edge/test_upstream", "edge/parent", "dialer exchange head"),
+    ("real/edge/test_upstream", "edge/parent", "attempt chunked dialer exchange head request_head reserved"),
     ("real/edge/test_upstream_http2", "edge/parent", "h2_library http2 stream"),
     ("real/edge/test_upstream_polite", "edge/parent", "repeatable"),
     ("real/edge/test_purge_logs", "edge/purges", "file_log log redis_log"),
