@@ -114,6 +114,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "cdnkit/replay": [
         ("MOST_DIFFERENCES", 1_000),
+        ("SETTLED_AT_ONCE", 1_024),
         ("REPORT_EVERY", 1_024),
         ("CHUNK_BYTES", 4 * 2**20),
         ("REMEMBERED", 65_536),
@@ -210,6 +211,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("FAILURES", 3),
         ("PAUSE_S", 5.0),
         ("AT_ONCE", 128),
+        ("SETTLED_AT_ONCE", 128),
         ("READERS", 4),
         ("PENDING_BYTES", 64 * 2**20),
         ("FOLDERS", 256),

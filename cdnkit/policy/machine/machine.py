@@ -99,6 +99,11 @@ class EdgeMachine:
         """Remove, or make stale, what the order names; fills in flight obey it too."""
         return self._purges.on_purge(order, now)
 
+    def settle(self, most: int) -> list[Entry] | None:
+        """At most so many of the stored responses that soft purges of very many made stale, and `Purged.changed` does
+        not name; None: there are no more. No decision depends on it."""
+        return self.state.index.settle(most)
+
     def on_lost(self, entry: Entry) -> list[int]:
         """The shell has lost the body: the response is no longer stored."""
         return self._purges.on_lost(entry)
