@@ -74,6 +74,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("DEEPEST", 16),
         ("LONGEST_REMEMBERED", 512),
         ("cache of _classify", 16_384),
+        ("cache of _shared", 1_024),
         ("_MOST_DECODED", 4),
         ("_LONGEST_NAME", 256),
         ("MOST_PREPARED", 8_192),
