@@ -414,6 +414,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of _read", 256),
     ],
     "cdnlab": [
+        ("EVERY_S", 0.1),
         ("_NTP_EPOCH_S", 2_208_988_800),
         ("_TOLD", frozenset({0, 24})),
         ("LARGEST", 64 * 2**20),
