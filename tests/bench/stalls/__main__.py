@@ -36,6 +36,12 @@ local n, last = tonumber(os.getenv("FIRST")), tonumber(os.getenv("LAST"))
 request = function() n = n + 1; return wrk.format("GET", string.format("/%s/live/%d/seg-%d.m4s", os.getenv("SIZE"), n / 10, n)) end
 response = function() if n >= last then os.exit(0) end end
 """
+HOT = """
+request = function() return wrk.format("GET", "/1000/hot") end
+done = function(summary, latency, _)
+  io.write(string.format("FOUND %d %f\\n", summary.requests, latency:percentile(99) / 1000))
+end
+"""
 HITS = """
 local most = tonumber(os.getenv("LAST"))
 request = function() local n = math.random(most); return wrk.format("GET", string.format("/%s/live/%d/seg-%d.m4s", os.getenv("SIZE"), n / 10, n)) end
@@ -135,10 +141,12 @@ def probed(node: Running, what: str, *, stacks: bool) -> Iterator[None]:
             print(f"      {count:3} x {stack}")
 
 
-def wrk(script: str, folder: Path, node: Running, seconds: int, **told: object) -> str:
+def wrk(
+    script: str, folder: Path, node: Running, seconds: int, *, connections: int = CONNECTIONS, **told: object
+) -> str:
     path = folder / "load.lua"
     path.write_text(script)
-    command = ["taskset", "-c", CORES["others"], "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
+    command = ["taskset", "-c", CORES["others"], "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"} | {name: str(value) for name, value in told.items()}
     done = subprocess.run(
         [*command, "-s", str(path), node.urls["url"]], capture_output=True, text=True, env=environment, check=True
@@ -182,6 +190,31 @@ def measure(tree: Path, options: argparse.Namespace, folder: Path, origin: str) 
         node.stop()
 
 
+def compare_records(tree: Path, folder: Path, origin: str, rounds: int) -> None:
+    """Hits of one object over 64 connections, in turns, by a node that writes records and by one that writes none."""
+    names = {"without records": "", "with records": str(folder / "fra.jsonl")}
+    nodes = {name: Running.start(tree, {"name": "fra"}, file, origin, stacks=False) for name, file in names.items()}
+    p99: dict[str, list[float]] = {name: [] for name in nodes}
+    cpu: dict[str, list[float]] = {name: [] for name in nodes}
+    try:
+        for turn in range(rounds):
+            for name, node in sorted(nodes.items(), reverse=turn % 2 == 1):
+                began = cpu_seconds([node.process.pid])
+                out = wrk(HOT, folder, node, 1, connections=64)
+                requests, p99_ms = map(float, out.rpartition("FOUND ")[2].split())
+                p99[name].append(p99_ms)
+                cpu[name].append((cpu_seconds([node.process.pid]) - began) * 1e6 / requests)
+    finally:
+        for node in nodes.values():
+            node.stop()
+    for name in nodes:
+        found = statistics.quantiles(p99[name], n=4)
+        print(
+            f"{name:16} p99 {found[1]:.2f} ms ({found[0]:.2f} to {found[2]:.2f} in half of the rounds, at best "
+            f"{min(p99[name]):.2f}), {statistics.median(cpu[name]):.1f} us of CPU a hit (at best {min(cpu[name]):.1f})"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-stalls", description=__doc__)
     parser.add_argument("--stored", type=int, default=100_000, help="responses that are stored; 100,000")
@@ -189,6 +222,7 @@ def main() -> None:
     parser.add_argument("--memory", default="270MiB", help="the node's room; full at 110,000 of 1,000 bytes")
     parser.add_argument("--no-records", dest="records", action="store_false", help="write none")
     parser.add_argument("--stacks", action="store_true", help="where the longest turns were, by samples")
+    parser.add_argument("--p99", type=int, metavar="ROUNDS", help="only hits with and without records, in turns")
     parser.add_argument("--beside", metavar="COMMIT", help="measure that commit, too, first")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="stalls-"))
@@ -199,10 +233,12 @@ def main() -> None:
         time.sleep(1)
         if options.beside:
             subprocess.run(["git", "worktree", "add", "--detach", former, options.beside], check=True, cwd=ROOT)
-            print(options.beside)
-            measure(former, options, folder, f"http://127.0.0.1:{port}")
-            print("this tree")
-        measure(ROOT, options, folder, f"http://127.0.0.1:{port}")
+        for tree in (former, ROOT) if options.beside else (ROOT,):
+            print(options.beside if tree == former else "this tree")
+            if options.p99:
+                compare_records(tree, folder, f"http://127.0.0.1:{port}", options.p99)
+            else:
+                measure(tree, options, folder, f"http://127.0.0.1:{port}")
     finally:
         origin.terminate()
         origin.wait()
