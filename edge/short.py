@@ -15,7 +15,7 @@ from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target, Turned
 from cdnkit.policy.outcomes import Outcome
-from cdnkit.policy.plan import PreparedRefusal, Refuse
+from cdnkit.policy.plan import Plan, PreparedRefusal, Refuse
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.entry import Entry
@@ -61,8 +61,9 @@ class Short:
         self._vary_count = -1
         """Those named in any Vary when the two templates of records were made."""
 
-    def answer(self, text: str) -> "Recorded | None":
-        """The response to the one with this target; None: it takes the long way, and nothing has changed."""
+    def answer(self, text: str) -> "Recorded | Target | None":
+        """The response to the one with this target; its target, if nothing is stored for it; None: it takes the long
+        way. Nothing has changed then."""
         alike, now, way = self._alike, self._clock(), self._way
         found = way.find(alike, text, now)
         if found is None:
@@ -73,6 +74,8 @@ class Short:
                 found.shell = self._shown(found.request if plan.admitted is None else plan.admitted.public)
             return self._refusal(plan, found.request, found.shell, len(text), now)
         target, entry = found
+        if entry is None:
+            return target
         ready: _Ready | None = entry.prepared_parts
         if ready is None or ready.wire is not self._wire or now >= ready.until:
             ready = self._ready(target, entry, now)
@@ -141,6 +144,11 @@ class Short:
         if plan.admitted is not None and plan.admitted.public.headers is not request.headers:
             record.headers = self._recorder.kept(plan.admitted.public)
         return Recorded(head, plan.body if self._sends_bodies else b"", record, self._recorder, ends=ends)
+
+    def missing(self, target: Target, text: str, now: float) -> Plan | None:
+        """What to do for a request that has just been found to be for this target, and no hit; None: it takes the long
+        way."""
+        return self._way.on_missing(self._alike, target, text, now)
 
     def _ready(self, target: Target, entry: Entry, now: float) -> "_Ready":
         prepared, wire = self._responder.prepared, self._wire

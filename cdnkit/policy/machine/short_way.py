@@ -1,4 +1,4 @@
-"""The short way to a hit or a refusal, for a shell that knows which requests are alike.
+"""The short way to a hit, a refusal or a fetch, for a shell that knows which requests are alike.
 
 Requests of one connection mostly differ in their targets alone; and the same targets come again and again. So all that
 follows from the rest is found once for all that are `Alike`, and all that follows from a target once for that target:
@@ -6,17 +6,18 @@ follows from the rest is found once for all that are `Alike`, and all that follo
     of those that are alike    which checks pass whatever the target; how long a target may be
     of a target                its rule, its key, the request without its token; until when the token is good
 
-What is left for each request is a look-up, and what ages: the token and the response. Of the targets that a check
-refuses, a few without any token are remembered, apart from the others: forged tokens may come in any number, and must
-displace nothing. Any other request is left to `Requests.on_request`, which would do the same with all others, too. So
-are the requests under a rate limit, each of which counts.
+What is left for each request is a look-up, and what ages: the token and the response. A plain request for which nothing
+is stored is not checked again (`on_missing`). Of the targets that a check refuses, a few without any token are
+remembered, apart from the others: forged tokens may come in any number, and must displace nothing. Any other request
+is left to `Requests.on_request`, which would do the same with all others, too. So are the requests under a rate limit,
+each of which counts.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.gate.check import Reads
 from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.gate.tokens import TokenCheck
@@ -24,6 +25,7 @@ from cdnkit.policy.http import ranges
 from cdnkit.policy.http.memo import LONGEST
 from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState, View
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Plan, Refuse
@@ -71,7 +73,7 @@ class Alike:
 
 
 class Target(msgspec.Struct, gc=False):
-    """What follows from a target alone. It is in no cycle of references, and there are many."""
+    """What follows from a target alone. In no cycle of references: a collector would walk over thousands."""
 
     rule: Rule
     origin: str
@@ -83,7 +85,7 @@ class Target(msgspec.Struct, gc=False):
     until: float
     """When its token ends."""
     shell: Any = None
-    """What a shell has found out about it."""
+    """What a shell has found out about it: a value that refers to nothing."""
 
 
 class Turned(msgspec.Struct, gc=False):
@@ -94,18 +96,14 @@ class Turned(msgspec.Struct, gc=False):
     request: RequestHead
     """With its token, and measured without its target. Of a target that is remembered: a former one, without fields."""
     shell: Any = None
-    """What a shell has found out about its target."""
-
-
-Refused = Callable[[Refusal, RequestHead, Rule, float], Plan]
-"""What a refused request gets (`Requests.refused`)."""
+    """As a target's."""
 
 
 class ShortWay:
     """The hits and refusals of one node that need no thought."""
 
-    def __init__(self, state: NodeState, view: View, refused: Refused) -> None:
-        self._state, self._view, self._refused = state, view, refused
+    def __init__(self, state: NodeState, view: View, requests: Requests) -> None:
+        self._state, self._view, self._requests = state, view, requests
         self._young: dict[str, Target] = {}
         self._old: dict[str, Target] = {}
         """Two generations, as of a `cdnkit.policy.token.scheme.Memo`."""
@@ -123,9 +121,10 @@ class ShortWay:
     def remembered_refused(self) -> int:
         return len(self._turned) + len(self._turned_before)
 
-    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry] | Turned | None:
-        """The stored response that is all of the answer, and fresh; or why there is none for this request. Nothing has
-        changed. None: take the long way.
+    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry | None] | Turned | None:
+        """What the request is for, and the stored response that is all of the answer, and fresh; or why it is refused.
+        Nothing has changed. None in the place of a response: there is none, and it passes all checks. None: take the
+        long way.
 
         `text`: a target of visible ASCII characters (RFC 9112 §3.2).
         """
@@ -139,10 +138,19 @@ class ShortWay:
             target = known
         if len(text) > self._most(alike, target.rule):
             return None
-        entry = self._view.plain_answer(target.key, now)
-        if entry is None:
+        return target, self._view.plain_answer(target.key, now)
+
+    def on_missing(self, alike: Alike, target: Target, text: str, now: float) -> Plan | None:
+        """As `EdgeMachine.on_request`, of a request for which `find` has just found nothing stored. None: nothing has
+        changed, and that must decide."""
+        if alike.conditional:
             return None
-        return target, entry
+        request = alike.request.with_target(target.path, target.query, alike.request.headers)
+        request.head_bytes += len(text)
+        plan = self._requests.on_missing(request, target.rule, now)
+        if request.target != text:
+            plan.admitted = Admitted(request)
+        return plan
 
     def hit(self, entry: Entry, *, conditional: bool) -> None:
         """Count the hit that was found."""
@@ -156,7 +164,7 @@ class ShortWay:
     def turn(self, turned: Turned, now: float) -> Refuse:
         """Count the request that is refused: what it gets."""
         self._state.events += 1
-        plan = self._refused(turned.refusal, turned.request, turned.rule, now)
+        plan = self._requests.refused(turned.refusal, turned.request, turned.rule, now)
         assert isinstance(plan, Refuse)
         return plan
 

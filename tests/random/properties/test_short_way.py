@@ -22,13 +22,14 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.machine.short_way import REMEMBERED_REFUSED, Alike, Turned
+from cdnkit.policy.machine.short_way import REMEMBERED_REFUSED, Alike, Target, Turned
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
-from cdnkit.policy.plan import Refuse
+from cdnkit.policy.plan import Plan, Refuse
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
 from cdnkit.policy.rules.service import Geo, Key
 from cdnkit.policy.rules.tokens import Akamai, Fastly
+from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.token import FastlyToken
 from cdnkit.policy.token.akamai import AkamaiToken
 from cdnkit.vendors import PROFILES
@@ -118,6 +119,22 @@ STORED = st.fixed_dictionaries(
 )
 
 
+def stored(found: tuple[Target, Entry | None] | None) -> bool:
+    return found is not None and found[1] is not None
+
+
+def public_of(plan: Plan, request: RequestHead) -> RequestHead:
+    return request if plan.admitted is None else plan.admitted.public
+
+
+def asked(fetch: Fetch) -> tuple[object, ...]:
+    """All that a parent, a flight and a record see of it."""
+    return (
+        fetch.id, fetch.ticket, fetch.purpose, fetch.request, fetch.key, fetch.rule.path, fetch.cause,
+        fetch.entry is None, fetch.collapsible, fetch.sent_at, fetch.flight_key,
+    )  # fmt: skip
+
+
 @given(
     st.lists(st.sampled_from(BEHAVIORS), min_size=1, max_size=4),
     st.sampled_from(sorted(PROFILES)),
@@ -177,12 +194,22 @@ def test_the_short_way_serves_what_the_long_way_would(
             assert told(turned) == told(plan)
             assert (short.events, short.state.ids) == (long.events, long.state.ids)
             continue
-        form = None if found is None else (found[1].status, None)
-        if found is not None and alike.conditional:
-            form = short.short_way.form(alike.request, found[1], now)
-        if found is None or form is None:
-            other = short.on_request(replace(request), now)
+        entry = None if found is None else found[1]
+        form = None if entry is None else (entry.status, None)
+        if entry is not None and alike.conditional:
+            form = short.short_way.form(alike.request, entry, now)
+        if found is None or entry is None or form is None:
+            other = None
+            if found is not None and entry is None:
+                other = short.short_way.on_missing(alike, found[0], text, now)
+            if other is None:
+                other = short.on_request(replace(request), now)
+            else:
+                assert plan.outcome is not Outcome.REFUSED
+                assert public_of(other, request) == public_of(plan, request)
             assert type(other) is type(plan)
+            if isinstance(plan, Fetch) and isinstance(other, Fetch):
+                assert asked(other) == asked(plan)
             if isinstance(plan, Refuse) and isinstance(other, Refuse):
                 assert told(other) == told(plan)
             for edge, what in ((short, other), (long, plan)):
@@ -191,7 +218,7 @@ def test_the_short_way_serves_what_the_long_way_would(
                     edge.on_response(fetch, ResponseHead(status, Headers(fields.items())), now)
                     edge.on_body_end(fetch, 10, now)
         else:
-            target, entry = found
+            target = found[0]
             assert isinstance(plan, Serve)
             short.short_way.hit(entry, conditional=alike.conditional)
             if now >= entry.prepared_until:
@@ -255,13 +282,13 @@ def test_what_one_client_gets_the_short_way_refuses_nobody_else_nor_serves_it(
     other = replace(good, **differs)
     way = edge.short_way
     for now in (START + 1, START + 2):
-        assert way.find(way.alike(good), text, now) is not None
+        assert stored(way.find(way.alike(good), text, now))
         assert way.find(way.alike(other), text, now) is None
         whole = replace(other, path=path, query=query, head_bytes=other.head_bytes + len(text))
         refused = edge.on_request(whole, now)
         assert isinstance(refused, Refuse) and refused.refusal is not None and refused.refusal.kind.value == kind
     for tick in range(8):  # a token that is used all the time is not good for longer
-        assert isinstance(way.find(way.alike(good), text, START + 8 + tick / 10), tuple)
+        assert stored(way.find(way.alike(good), text, START + 8 + tick / 10))
     ended = way.find(way.alike(good), text, START + 8.8)
     assert isinstance(ended, Turned) and ended.refusal.reason == "token: expired"
 
@@ -272,7 +299,7 @@ def test_a_flood_of_refused_targets_fills_no_table_and_displaces_nothing() -> No
     way, one = edge.short_way, RequestHead("GET", "https", "h", "/", None, Headers([("host", "h")]))
     alike = way.alike(one)
     good = f"/a?token={TOKENS['/a']}"
-    assert way.find(alike, good, START) is None and len(way) == 1  # its token is good, and nothing is stored
+    assert isinstance(way.find(alike, good, START), tuple) and len(way) == 1  # its token is good, and nothing is stored
     for number in range(3 * REMEMBERED_REFUSED):
         forged = way.find(alike, f"/a?token={int(START) + 9}_{number:064x}", START)
         assert isinstance(forged, Turned) and forged.refusal.reason == "token: signature does not match"
