@@ -33,9 +33,7 @@ class LruRoom:
         if cost > self.maxsize:
             return False
         while self.currsize + cost > self.maxsize:
-            oldest = self._oldest()
-            self.pop(oldest.id, None)
-            self._evicted.append(oldest)
+            self.popitem()
         self._entries[entry.id], self._costs[entry.id] = entry, cost
         self.currsize += cost
         return True
@@ -49,6 +47,13 @@ class LruRoom:
         if entry is not None:
             self.currsize -= self._costs.pop(entry_id)
         return entry
+
+    def popitem(self) -> "tuple[int, Entry]":
+        """Evict the next one."""
+        oldest = self._oldest()
+        self.pop(oldest.id, None)
+        self._evicted.append(oldest)
+        return oldest.id, oldest
 
     def _oldest(self) -> "Entry":
         """The next that is evicted."""
