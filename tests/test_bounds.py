@@ -97,6 +97,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("WHOLE", -1),
         ("REMEMBERED_VERSIONS", 16_384),
         ("REMEMBERED_REFUSED", 1_024),
+        ("LONGEST_CONDITION", 256),
         ("REMEMBERED_TARGETS", 32_768),
         ("UNBOUNDED", 2**31),
         ("_NEVER", -1),

@@ -41,6 +41,8 @@ REMEMBERED_REFUSED = 1024
 
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since", "range", "if-range"})
 """Decisive fields that decide only what is sent of a fresh response."""
+LONGEST_CONDITION = 256
+"""Characters of a condition whose response is remembered with the stored one: at most 2 MB of them."""
 _UNDATED = frozenset({"if-none-match", "range"})
 """Those of them that are compared with the response alone, and not with the time."""
 _NONE = Headers.wrap([])
@@ -62,7 +64,7 @@ class Alike:
         self.conditional = not plain
         """It is a HEAD, or a GET with a condition or a range."""
         asks = [line for line in request.headers.lines if line[0] in _CONDITIONS]
-        sole = asks[0] if len(asks) == 1 and asks[0][0] in _UNDATED else None
+        sole = asks[0] if len(asks) == 1 and asks[0][0] in _UNDATED and len(asks[0][1]) <= LONGEST_CONDITION else None
         self.condition = () if not asks else None if sole is None else (request.method, *sole)
         """What all ask for who have the same here: () is the whole response, None is something of their own."""
         good = state.responder.same_for_all and request.method in ("GET", "HEAD") and decisive <= _CONDITIONS

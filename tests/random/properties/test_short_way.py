@@ -22,7 +22,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.machine.short_way import REMEMBERED_REFUSED, Alike, Target, Turned
+from cdnkit.policy.machine.short_way import LONGEST_CONDITION, REMEMBERED_REFUSED, Alike, Target, Turned
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Plan, Refuse
 from cdnkit.policy.rules.rate_limit import RateLimit
@@ -312,3 +312,21 @@ def test_a_flood_of_refused_targets_fills_no_table_and_displaces_nothing() -> No
     way.find(alike, "/a?q=" + "x" * 2_000, START)
     assert way.remembered_refused <= REMEMBERED_REFUSED
     assert len(way) == 1
+
+
+CONDITIONS = [  # request fields, and what is remembered with a stored response of the last request that had the like
+    ([], ()),
+    ([("accept", "a")], ()),
+    ([("if-none-match", '"1"')], ("GET", "if-none-match", '"1"')),
+    ([("range", "bytes=0-1"), ("accept", "a")], ("GET", "range", "bytes=0-1")),
+    ([("if-none-match", f'"{"1" * LONGEST_CONDITION}"')], None),  # thousands of them would fill the memory
+    ([("if-none-match", '"1"'), ("range", "bytes=0-1")], None),
+    ([("if-modified-since", "Thu, 19 Nov 2026 12:00:00 GMT")], None),  # the century of two digits follows from the time
+    ([("range", "bytes=0-1"), ("if-range", '"1"')], None),
+]
+
+
+@pytest.mark.parametrize("fields, condition", CONDITIONS)
+def test_what_is_remembered_of_a_condition(fields: list[tuple[str, str]], condition: tuple[str, ...] | None) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    assert edge.short_way.alike(RequestHead("GET", "https", "h", "/", None, Headers(fields))).condition == condition
