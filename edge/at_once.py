@@ -17,7 +17,7 @@ from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
 from edge.services import DECIDED, Services
-from edge.short import Short, field_lines
+from edge.short import Short, ShortHit, field_lines
 from edge.viewers import Viewers
 from edge.waiter import Waiter
 from edge.wakes import Wakes
@@ -37,8 +37,9 @@ class AtOnce:
         if asker is None or asker.fields is not fields or asker.method != method:
             asker = client.known = self._asker(method, fields, client)
         short = asker.short
-        if short is not None and (hit := short.hit(target)) is not None:
-            return hit
+        found = None if short is None else short.hit(target)
+        if isinstance(found, ShortHit):
+            return found
         driver, path, mark, query = asker.driver, *target.partition("?")
         request = asker.request.with_target(path, query if mark else None, asker.request.headers)
         request.head_bytes += len(target)
@@ -46,12 +47,14 @@ class AtOnce:
             decided = driver.decide(request)
         else:
             now = driver.clock()
-            plan = driver.machine.on_request(request, now)
-            plain = driver.hit(request, plan, now)
-            if plain is not None:
-                served, body, record = plain
-                head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
-                return Hit(head, body, record, driver.recorder)
+            plan = None if found is None else short.missing(found, target, now)
+            if plan is None:
+                plan = driver.machine.on_request(request, now)
+                plain = driver.hit(request, plan, now)
+                if plain is not None:
+                    served, body, record = plain
+                    head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
+                    return Hit(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is not None:

@@ -9,6 +9,7 @@ node the whole body nor the others their pace.
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
+from io import BytesIO
 from typing import Protocol
 
 from cdnkit.policy.http.ranges import Span
@@ -150,7 +151,9 @@ class Body:
         "_chunks",
         "_ends",
         "_patience",
+        "_place",
         "_starving",
+        "_whole_place",
         "broken",
         "complete",
         "drained",
@@ -178,6 +181,9 @@ class Body:
         """Tasks that have read all that came and wait for more."""
         self.hungry: dict[Hungry, None] = {}
         """Those without a task that do."""
+        self._whole_place: BytesIO | None = None
+        self._place: memoryview | None = None
+        """All of its bytes, where it is known how many they are; `size_bytes` of them have come."""
         self._patience = LAGGING_S
         """Seconds that they will still wait for those behind."""
 
@@ -188,7 +194,41 @@ class Body:
         body.whole, body.size_bytes, body.complete = octets, len(octets), True
         return body
 
+    def reserve(self, size: int) -> None:
+        """It will have that many bytes, and nothing has come yet: they get their place now, and stay there."""
+        # The one way to fill what becomes `bytes` without a copy of it.
+        self._whole_place = BytesIO(bytes(size))
+        self._place = self._whole_place.getbuffer()
+
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of it is to be, if that is so many bytes."""
+        place = self._place
+        return place[self.size_bytes :] if place is not None and len(place) - self.size_bytes == size else None
+
+    def filled(self, size: int) -> None:
+        """So many bytes have come to that place."""
+        self.size_bytes += size
+        self._wake()
+
+    def _give_up_place(self) -> bytes:
+        """What has come, without a copy where that is all."""
+        place, self._place = self._place, None
+        whole, self._whole_place = self._whole_place, None
+        assert place is not None and whole is not None
+        complete = len(place) == self.size_bytes
+        if not complete:
+            return bytes(place[: self.size_bytes])
+        place.release()
+        return whole.getvalue()
+
     def write(self, chunk: bytes) -> None:
+        if self._place is not None:
+            begin = self.size_bytes
+            if begin + len(chunk) <= len(self._place):
+                self._place[begin : begin + len(chunk)] = chunk
+                self.filled(len(chunk))
+                return
+            self._chunks, self._ends = [self._give_up_place()], [begin]
         self.size_bytes += len(chunk)
         self._chunks.append(chunk)
         self._ends.append(self.size_bytes)
@@ -196,7 +236,9 @@ class Body:
 
     def finish(self) -> None:
         self.complete = True
-        if self.kept:
+        if self._place is not None:
+            self.whole = self._give_up_place()
+        elif self.kept:
             self.whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._chunks.clear()
             self._ends.clear()
@@ -239,6 +281,8 @@ class Body:
         """What is held from `position`, of one chunk and `most` bytes at most; b"" when nothing has come yet."""
         if self.whole is not None:
             return self.whole[position : position + most]
+        if self._place is not None:
+            return bytes(self._place[position : min(position + most, self.size_bytes)])
         index = bisect_right(self._ends, position)
         if index == len(self._ends):
             return b""

@@ -96,7 +96,7 @@ class Driver:
         self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
         self._blocks = Blocks(machine, self._responses, self.recorder, clock)
-        self.purges = NodePurges(machine, store, tier, self.recorder, clock)
+        self.purges = NodePurges(machine, store, self.bodies, tier, self.recorder, clock)
         self.purge_requests = PurgeRequests(machine, self.purges, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
