@@ -14,6 +14,7 @@ from starlette.types import Scope
 from cdnkit.serving.exchange import CLOSES, LENGTHLESS, FrontWriter, failure, write_interim
 from cdnkit.serving.front_roles import Later, Whole
 from cdnkit.serving.patience import Stalled
+from cdnkit.serving.stalls import unsent
 
 COPIED_BYTES = 16 * 1024
 """A piece up to this size is copied, into one write with what frames it."""
@@ -146,10 +147,10 @@ class LaterExchange:
     def _watch(self) -> None:
         """Drop a client that takes nothing for as long as it may."""
         transport, seconds = self._front.transport, self._front.stalled_after
-        unsent = transport.get_write_buffer_size()
+        before = unsent(transport)
 
         def look() -> None:
-            if transport.get_write_buffer_size() != unsent:
+            if unsent(transport) != before:
                 self._watch()
                 return
             later, self._later = self._later, None
