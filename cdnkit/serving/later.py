@@ -14,7 +14,6 @@ from starlette.types import Scope
 from cdnkit.serving.exchange import CLOSES, LENGTHLESS, FrontWriter, failure, write_interim
 from cdnkit.serving.front_roles import Later, Whole
 from cdnkit.serving.patience import Stalled
-from cdnkit.serving.stalls import unsent
 
 COPIED_BYTES = 16 * 1024
 """A piece up to this size is copied, into one write with what frames it."""
@@ -147,10 +146,10 @@ class LaterExchange:
     def _watch(self) -> None:
         """Drop a client that takes nothing for as long as it may."""
         transport, seconds = self._front.transport, self._front.stalled_after
-        before = unsent(transport)
+        unsent = transport.get_write_buffer_size()
 
         def look() -> None:
-            if unsent(transport) != before:
+            if transport.get_write_buffer_size() != unsent:
                 self._watch()
                 return
             later, self._later = self._later, None
