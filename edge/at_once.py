@@ -59,8 +59,7 @@ class AtOnce:
         response = driver.at_once(decided)
         if response is not None:
             return _whole(decided, response, client.version)
-        if isinstance(decided.plan, Assemble | Refuse) or client.version == "2":
-            driver.hold(decided)
+        if isinstance(decided.plan, Assemble | Refuse):
             return {"type": "http", "path": path, DECIDED: decided}
         return Waiter(decided, self._wakes)
 

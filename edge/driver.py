@@ -96,7 +96,7 @@ class Driver:
         self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
         self._blocks = Blocks(machine, self._responses, self.recorder, clock)
-        self.purges = NodePurges(machine, store, tier, self.recorder, clock)
+        self.purges = NodePurges(machine, store, self.bodies, tier, self.recorder, clock)
         self.purge_requests = PurgeRequests(machine, self.purges, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,11 +151,6 @@ class Driver:
         """Have the response that is not there yet given to `recipient`."""
         assert isinstance(decided.plan, Fetch | Join)
         self._responses.wait(decided.plan, recipient)
-
-    def hold(self, decided: Decided) -> None:
-        """A task will wait for the response, which may be there before the task begins."""
-        if isinstance(decided.plan, Fetch | Join):
-            self._responses.hold(decided.plan)
 
     def stop_waiting(self, decided: Decided) -> None:
         """The client has left."""

@@ -50,10 +50,6 @@ class Responses:
         if isinstance(plan, Fetch):
             self._fills.start(plan)
 
-    def hold(self, plan: Fetch | Join) -> None:
-        """Keep what comes for it, until `get` asks."""
-        self._tickets.hold(plan.ticket)
-
     def stop_waiting(self, plan: Fetch | Join) -> None:
         self._tickets.close(plan.ticket)
 

@@ -7,6 +7,8 @@ that are alike share.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target
@@ -107,7 +109,8 @@ class Short:
         if first is not None and first.other is not None:
             return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
-        made = _Ready(self._wire, entry, *classify(target.path, content_type))
+        whole = self._wire.status(entry.status) + self._wire.fields(entry.prepared)
+        made = _Ready(self._wire, whole, *classify(target.path, content_type))
         leave_out(entry.prepared)
         if first is None:
             entry.prepared_parts = made
@@ -127,19 +130,18 @@ class Short:
         return url
 
 
-class _Ready:
-    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew."""
+class _Ready(msgspec.Struct, gc=False):
+    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew. In no cycle of
+    references."""
 
-    __slots__ = ("not_modified", "object_class", "other", "partial", "rendition", "whole", "wire")
-
-    def __init__(self, wire: "Wire", entry: Entry, object_class: ObjectClass, rendition: str) -> None:
-        self.wire = wire
-        self.whole = wire.status(entry.status) + wire.fields(entry.prepared)
-        self.object_class = object_class
-        self.rendition = rendition
-        self.not_modified = self.partial = b""
-        self.other: _Ready | None = None
-        """The same for the other version."""
+    wire: "Wire"
+    whole: bytes
+    object_class: ObjectClass
+    rendition: str
+    not_modified: bytes = b""
+    partial: bytes = b""
+    other: "_Ready | None" = None
+    """The same for the other version; that one has none."""
 
     def of_304(self, lines: Lines) -> bytes:
         self.not_modified = self.wire.status(304) + self.wire.fields(lines)

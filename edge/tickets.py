@@ -42,16 +42,9 @@ class Tickets:
 
     def open(self, ticket: int, interim: Interim | None) -> "asyncio.Future[Response]":
         """`interim`: sends the client an interim response; None where its connection cannot carry one."""
-        future = self.hold(ticket)
+        future = self._responses[ticket] = asyncio.get_running_loop().create_future()
         if interim is not None:
             self._interims[ticket] = interim
-        return future
-
-    def hold(self, ticket: int) -> "asyncio.Future[Response]":
-        """Keep what comes for a ticket that is opened in a moment, or is open already."""
-        future = self._responses.get(ticket)
-        if future is None:
-            future = self._responses[ticket] = asyncio.get_running_loop().create_future()
         return future
 
     def is_open(self, ticket: int) -> bool:

@@ -74,6 +74,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("DEEPEST", 16),
         ("LONGEST_REMEMBERED", 512),
         ("cache of _classify", 16_384),
+        ("cache of _shared", 1_024),
         ("_MOST_DECODED", 4),
         ("_LONGEST_NAME", 256),
         ("MOST_PREPARED", 8_192),
@@ -114,6 +115,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "cdnkit/replay": [
         ("MOST_DIFFERENCES", 1_000),
+        ("SETTLED_AT_ONCE", 1_024),
         ("REPORT_EVERY", 1_024),
         ("CHUNK_BYTES", 4 * 2**20),
         ("REMEMBERED", 65_536),
@@ -121,6 +123,9 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "cdnkit/serving": [
         ("GRAIN_S", 0.05),
+        ("PIECE_BYTES", 262_144),
+        ("LARGEST_FRAME", 4 * 2**20),
+        ("END_S", 5.0),
         ("YEARS", 5),
         ("LEAF_DAYS", 30),
         ("CONTEXTS", 256),
@@ -218,6 +223,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("FAILURES", 3),
         ("PAUSE_S", 5.0),
         ("AT_ONCE", 128),
+        ("SETTLED_AT_ONCE", 128),
         ("READERS", 4),
         ("PENDING_BYTES", 64 * 2**20),
         ("FOLDERS", 256),
@@ -416,6 +422,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of _read", 256),
     ],
     "cdnlab": [
+        ("EVERY_S", 0.1),
         ("_NTP_EPOCH_S", 2_208_988_800),
         ("_TOLD", frozenset({0, 24})),
         ("LARGEST", 64 * 2**20),

@@ -229,7 +229,7 @@ class Purged:
     dropped: list[int]
     """Ids of entries whose bodies are no longer needed."""
     changed: list[Entry] = field(default_factory=list)
-    """Stored responses that it made stale."""
+    """Stored responses that it made stale, if they are not very many: those the machine's `settle` names, later."""
     everything: bool = False
     """No body is needed any more; `dropped` does not list them."""
     lasting: bool = True

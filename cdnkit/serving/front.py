@@ -176,7 +176,7 @@ class Front(asyncio.Protocol):
                 self._kept = data[begin:]
                 if PREFACE.startswith(self._kept):
                     pass
-                elif not _may_become_canonical(self._kept):
+                elif not _may_become_canonical(self._kept, self._listener.limits.head):
                     self._kept = b""
                     self._leave(data[begin:])
                 elif begin or self._deadline - self._loop.time() > self._listener.limits.head_within:
@@ -422,8 +422,8 @@ def _close_after(answer: Whole) -> None:
         answer.head += CLOSES
 
 
-def _may_become_canonical(begun: bytes) -> bool:
-    """Whether more bytes could make a canonical head of these."""
-    if len(begun) > LARGEST_HEAD or begun.count(b"\n") != begun.count(b"\r\n"):
+def _may_become_canonical(begun: bytes, largest: int) -> bool:
+    """Whether more bytes could make a canonical head of these: one beyond `largest` is refused before it is whole."""
+    if len(begun) > min(largest, LARGEST_HEAD) or begun.count(b"\n") != begun.count(b"\r\n"):
         return False
     return REQUEST_LINE.match(begun) is not None or (b"\n" not in begun and begun[:1] in (b"G", b"H"))

@@ -14,6 +14,8 @@ which counts.
 
 from typing import Any
 
+import msgspec
+
 from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.gate.check import Reads
 from cdnkit.policy.gate.plain import is_plain
@@ -58,22 +60,20 @@ class Alike:
         """By rule, the longest target of a request that passes all checks which do not read the target."""
 
 
-class Target:
-    """What follows from a target alone."""
+class Target(msgspec.Struct, gc=False):
+    """What follows from a target alone. In no cycle of references: a collector would walk over thousands."""
 
-    __slots__ = ("key", "origin", "path", "query", "rule", "shell", "until")
-
-    def __init__(self, rule: Rule, origin: str, request: RequestHead, key: str, until: float) -> None:
-        self.rule = rule
-        self.origin = origin
-        """The scheme and host with which it was looked at: key and token may follow from them."""
-        self.path, self.query = request.path, request.query
-        """Without the token."""
-        self.key = key
-        self.until = until
-        """When its token ends."""
-        self.shell: Any = None
-        """What a shell has found out about it."""
+    rule: Rule
+    origin: str
+    """The scheme and host with which it was looked at: key and token may follow from them."""
+    path: str
+    query: str | None
+    """Without the token."""
+    key: str
+    until: float
+    """When its token ends."""
+    shell: Any = None
+    """What a shell has found out about it: a value that refers to nothing."""
 
 
 class ShortWay:
@@ -202,4 +202,4 @@ class ShortWay:
             alike.longest[rule] = _NEVER
             return None
         public = request if admitted is None else admitted.public
-        return Target(rule, alike.origin, public, key_of(public), until)
+        return Target(rule, alike.origin, public.path, public.query, key_of(public), until)

@@ -13,6 +13,7 @@ from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.http.negotiation import normalised
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.rules.profile import Quotas
+from cdnkit.policy.store.generation import Generation
 from cdnkit.policy.store.key import HEAD_SUFFIX
 
 Selecting = tuple[tuple[str, str | None], ...]
@@ -20,25 +21,6 @@ Selecting = tuple[tuple[str, str | None], ...]
 
 NOTHING_PREPARED: Lines = []
 """What all entries share that have no prepared head yet; nobody changes it."""
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """The entries stored between two purges of everything, and the surrogate keys purged among them."""
-
-    current: bool = True
-    purges: int = 0
-    """The number of the last purge of a surrogate key whose entries are released later."""
-    purged: dict[str, int] = field(default_factory=dict)
-    """These keys, until their entries are released -> the number of the last such purge."""
-
-    def outlived_by(self, entry: "Entry") -> bool:
-        """Whether none of the purges since the entry was stored names one of its surrogate keys."""
-        since = entry.purges_outlived
-        if any(self.purged.get(surrogate_key, 0) > since for surrogate_key in entry.surrogate_keys):
-            return False
-        entry.purges_outlived = self.purges
-        return True
 
 
 @dataclass(slots=True, eq=False)
@@ -81,12 +63,12 @@ class Entry:
     generation: Generation | None = None
     """The index's generation that it belongs to."""
     purges_outlived: int = 0
-    """The number of the last purge of its generation that is known to have left it."""
+    """The number of the last purge of its generation that has been applied to it."""
 
     @property
     def indexed(self) -> bool:
         """False once it is removed or purged, and for a response that was only shared with waiting requests: an error,
-        say."""
+        say. Whoever has found an entry asks this before its `life`, which a soft purge may have ended."""
         generation = self.generation
         if generation is None or not generation.current:
             return False
