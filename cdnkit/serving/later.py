@@ -14,6 +14,7 @@ from starlette.types import Scope
 from cdnkit.serving.exchange import CLOSES, LENGTHLESS, FrontWriter, failure, write_interim
 from cdnkit.serving.front_roles import Later, Whole
 from cdnkit.serving.patience import Stalled
+from cdnkit.serving.stalls import unsent
 
 COPIED_BYTES = 16 * 1024
 """A piece up to this size is copied, into one write with what frames it."""
@@ -98,7 +99,7 @@ class LaterExchange:
         self._closes |= ends
         self._head = b"".join(lines)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         if self._left is None:
             self._put(b"%x\r\n" % len(piece), piece, b"\r\n")
         else:
@@ -133,7 +134,7 @@ class LaterExchange:
 
     # ---- the transport ---------------------------------------------------------------------------------------------
 
-    def _put(self, before: bytes, piece: bytes, after: bytes) -> None:
+    def _put(self, before: bytes, piece: bytes | memoryview, after: bytes) -> None:
         write = self._front.transport.write
         head, self._head = self._head + before, b""
         if len(piece) <= COPIED_BYTES and (head or after):
@@ -146,10 +147,10 @@ class LaterExchange:
     def _watch(self) -> None:
         """Drop a client that takes nothing for as long as it may."""
         transport, seconds = self._front.transport, self._front.stalled_after
-        unsent = transport.get_write_buffer_size()
+        before = unsent(transport)
 
         def look() -> None:
-            if transport.get_write_buffer_size() != unsent:
+            if unsent(transport) != before:
                 self._watch()
                 return
             later, self._later = self._later, None
