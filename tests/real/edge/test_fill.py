@@ -34,6 +34,8 @@ PARENTS: list[tuple[str, str, tuple[bytes, ...], bool]] = [  # what it is, metho
     ("too large to store", "GET", (OK + FRESH + b"transfer-encoding: chunked\r\n\r\n", b"%x\r\n" % len(LARGE), LARGE, b"\r\n0\r\n\r\n"), False),
     ("surplus", "GET", (OK + FRESH + SMALL + b"and more",), False),
     ("surplus of chunks", "GET", (OK + FRESH + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n",), False),
+    # A server sends the last chunk once more, alone: Go says "unsolicited response received on idle HTTP channel".
+    ("a second last chunk", "GET", (OK + FRESH + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n0\r\n\r\n",), False),
     ("cut short", "GET", (OK + FRESH + b"content-length: 50\r\n\r\nhello",), True),
     ("chunks cut short", "GET", (OK + FRESH + b"transfer-encoding: chunked\r\n\r\n5\r\nhel",), True),
     ("malformed chunks", "GET", (OK + FRESH + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n",), False),
