@@ -121,8 +121,8 @@ SO_FAR = {"status", "outcome", "cause", "bytes_sent"}
 
 def of_the_law(line: dict[str, Any]) -> dict[str, Any]:
     """What of a record does not hang on chance: a client that breaks off its request may do so before or after the
-    parent has responded to it."""
-    names = WHAT - SO_FAR if line.get("aborted") else WHAT
+    parent has responded to it, and a fill may end before or after the next request comes (`seq`)."""
+    names = WHAT - {"seq"} - (SO_FAR if line.get("aborted") else set())
     return {name: value for name, value in line.items() if name in names}
 
 
