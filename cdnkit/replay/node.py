@@ -75,7 +75,7 @@ class ReplayNode:
                 self._ended(event)
             case Ordered():
                 self.machine.on_purge(PurgeOrder(event.what, event.value, event.soft), event.at)
-                while self.machine.settle(SETTLED_AT_ONCE) is not None:
+                while self.machine.settle(SETTLED_AT_ONCE, self.machine.soft_purges) is not None:
                     pass  # nobody waits here
             case Gap():
                 self._gap(event)

@@ -45,7 +45,8 @@ class NodePurges:
             # The tier first: else it could bring back, from now on, what the orders take away here.
             await self._tier.mark([mark for order in orders for mark in self._machine.marks_left_by(order)])
         done = [self._carry_out(order) for order in orders]
-        while (entries := self._machine.settle(SETTLED_AT_ONCE)) is not None:
+        purges = self._machine.soft_purges  # not those that come meanwhile: else none would end while they do
+        while (entries := self._machine.settle(SETTLED_AT_ONCE, purges)) is not None:
             self._bodies.update((), entries)
             await asyncio.sleep(0)
         lasting = await self._store.settled(mark)

@@ -80,7 +80,9 @@ class EntryIndex:
         self._purged: list[PurgedGeneration | PurgedMany] = []
         """What is purged and not yet released. Entries of a `PurgedMany` are still in the tables above."""
         self._stale: list[PurgedMany] = []
-        """Soft purges whose entries are not all seen to."""
+        """Soft purges whose entries are not all seen to; the oldest first."""
+        self.soft_purges = 0
+        """Soft purges of many, in all."""
         self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
 
@@ -213,12 +215,14 @@ class EntryIndex:
             self.size -= len(ids)
         else:
             self._stale.append(purge)
+            self.soft_purges += 1
         return ids
 
-    def settle(self, most: int) -> list[Entry] | None:
-        """See to at most `most` of the entries that soft purges made stale; those that are still stored. None: all have
-        been seen to. No look-up depends on it, but a copy of an entry elsewhere does."""
-        while self._stale:
+    def settle(self, most: int, purges: int) -> list[Entry] | None:
+        """See to at most `most` of the entries that the first `purges` soft purges made stale; those that are still
+        stored. None: all have been seen to. No look-up depends on it, but a copy of an entry elsewhere does.
+        """
+        while self._stale and self.soft_purges - len(self._stale) < purges:
             purge = self._stale[0]
             if purge.entries:
                 some = [purge.entries.popitem()[1] for _ in range(min(most, len(purge.entries)))]

@@ -173,7 +173,7 @@ class Both:
             self.plain.lives[entry.id] = self.plain.lives[entry.id].made_stale(self.now)
 
     def settle(self) -> None:
-        some = self.index.settle(2)
+        some = self.index.settle(2, self.index.soft_purges)
         assert {entry.id for entry in some or ()} <= {entry.id for entry in self.plain.entries}
 
     def remove(self, which: int) -> None:
@@ -242,7 +242,7 @@ def test_the_index_and_a_list_agree(
             both.release()
             both.settle()
             both.agree(requests[0])
-        assert both.index.settle(1) is None
+        assert both.index.settle(1, both.index.soft_purges) is None
         assert not both.index._purged and not both.index._generation.purged
         assert len(both.room) == len(both.index) == sum(1 for _ in both.index)
         for entry in list(both.index):

@@ -59,6 +59,15 @@ def test_the_first_of_several_soft_purges_counts(purge: Callable[[EdgeMachine, b
     assert isinstance(edge.on_request(get("/live/1"), NOW + 40), Fetch)
 
 
+def test_a_soft_purge_gives_what_is_stale_no_longer_life(
+    purge: Callable[[EdgeMachine, bool, float], Purged],
+) -> None:
+    edge = full()
+    purge(edge, True, NOW + 70)  # stale since 60, to be served so until 90
+    assert isinstance(edge.on_request(get("/live/0"), NOW + 89), Serve)
+    assert isinstance(edge.on_request(get("/live/1"), NOW + 90), Fetch)
+
+
 def test_a_304_that_comes_between_two_soft_purges_is_made_stale_by_the_second(
     purge: Callable[[EdgeMachine, bool, float], Purged],
 ) -> None:
@@ -92,7 +101,7 @@ def test_what_a_soft_purge_changed_is_named_later_once_each(
     assert isinstance(edge.on_request(get("/live/0"), NOW + 11), Serve)  # made stale meanwhile, and still to be named
     edge.on_purge(PurgeOrder(PurgeKind.URL, "/live/1"), NOW + 11)
     named = []
-    while (some := edge.settle(50)) is not None:
+    while (some := edge.settle(50, edge.soft_purges)) is not None:
         assert len(some) <= 50
         named += some
     assert {entry.key for entry in named} == {f"/live/{n}" for n in range(MANY) if n != 1}
