@@ -12,6 +12,7 @@ import msgspec
 from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target
+from cdnkit.policy.plan import Plan
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.entry import Entry
@@ -49,13 +50,16 @@ class Short:
         self._record: RequestRecord | None = None
         self._vary_count = -1
 
-    def hit(self, text: str) -> "ShortHit | None":
-        """The response to the one with this target; None: it takes the long way, and nothing has changed."""
+    def hit(self, text: str) -> "ShortHit | Target | None":
+        """The response to the one with this target; its target, if there is none; None: it takes the long way. Nothing
+        has changed then."""
         alike, now, way = self._alike, self._clock(), self._way
         found = way.find(alike, text, now)
         if found is None:
             return None
         target, entry = found
+        if entry is None:
+            return target
         status, span = entry.status, None
         body: bytes | memoryview = b""
         if alike.conditional:
@@ -94,6 +98,11 @@ class Short:
         record.rendition = ready.rendition
         record.head_bytes += len(text)
         return ShortHit(head, body, record, self._recorder)
+
+    def missing(self, target: Target, text: str, now: float) -> Plan | None:
+        """What to do for a request that has just been found to be for this target, and no hit; None: it takes the long
+        way."""
+        return self._way.on_missing(self._alike, target, text, now)
 
     def _ready(self, target: Target, entry: Entry) -> "_Ready":
         first: _Ready | None = entry.prepared_parts

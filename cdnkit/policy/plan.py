@@ -8,6 +8,7 @@ wait.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
@@ -119,6 +120,8 @@ class Serve:
     """The gate's, where it is the page of a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
+    shell: Any = field(default=None, init=False, compare=False)
+    """What a shell has made of its head, for all who get it."""
 
     @property
     def reason(self) -> str:

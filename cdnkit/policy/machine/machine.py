@@ -62,7 +62,7 @@ class EdgeMachine:
         self.state = state = NodeState(service, profile, **options)
         self.view = view = View(state)
         self._requests = Requests(state, view)
-        self.short_way = ShortWay(state, view)
+        self.short_way = ShortWay(state, view, self._requests)
         self._purges = Purges(state)
         self._fills = Fills(state, self._requests, self._purges)
         self._fallback = Fallback(state, view, self._requests, self._fills)

@@ -8,6 +8,7 @@ from sys import intern
 from typing import Any
 
 from cdnkit.policy.freshness.lifetime import Lifetime
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.http.negotiation import normalised
 from cdnkit.policy.http.ranges import Span
@@ -130,13 +131,20 @@ def surrogate_keys_of(headers: Headers, quotas: Quotas | None = None) -> tuple[s
     """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), within the
     quotas."""
     value = " ".join(headers.all("surrogate-key"))
+    if quotas is None or not value:
+        return _keys_in(value)
     keys = value.split()
-    if quotas is not None and quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
+    if quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
         keys = value[: quotas.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
-    if quotas is not None and quotas.surrogate_key_bytes is not None:
+    if quotas.surrogate_key_bytes is not None:
         longest = quotas.surrogate_key_bytes
         keys = list(takewhile(lambda key: len(key) <= longest, keys))
     return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
+
+
+@memoized(4096)
+def _keys_in(value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for key in value.split() if is_surrogate_key(key)))
 
 
 def is_surrogate_key(text: str) -> bool:
