@@ -76,6 +76,9 @@ class FrontListener(Protocol):
     end_of_block: bytes
     """The same for HTTP/2."""
     closing: bool
+    writes_whole: bool
+    """A body is written at once, however large it is: it is not copied, and the kernel says how much of it a client
+    took."""
 
     @property
     def application(self) -> FrontApplication: ...

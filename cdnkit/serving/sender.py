@@ -44,6 +44,8 @@ class Sender:
         """Bytes that were put out since."""
         self.sent = 0
         """Bytes of DATA, of all streams together."""
+        self.other = 0
+        """Bytes of all other frames."""
         self.held = False
         """What is put out waits: more comes in this moment."""
         self.buffered = 0
@@ -54,6 +56,7 @@ class Sender:
 
     def put(self, frames: bytes) -> None:
         """Send whole frames, soon."""
+        self.other += len(frames)
         self._out.append(frames)
         self._out_bytes += len(frames)
         if self.full:
@@ -77,6 +80,7 @@ class Sender:
         """As `put`: a head, and a body that the windows were found to let through."""
         self.window -= len(body)
         self.sent += len(body)
+        self.other += len(head)
         self._out.append(head)
         self._out.append(body)
         self._out_bytes += len(head) + len(body)

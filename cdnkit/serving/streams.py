@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from cdnkit.serving.frames import DATA, END_STREAM, FRAME_HEAD, INITIAL_WINDOW, LARGEST_FRAME
 from cdnkit.serving.heads_http2 import Priority
 from cdnkit.serving.inbox import Inbox
-from cdnkit.serving.patience import Left
+from cdnkit.serving.patience import LEAST_BYTES, Left
 
 FEW_BYTES = 64 * 1024
 """An application goes on writing while no more than this waits in its stream."""
@@ -43,7 +43,7 @@ class Stream:
         """Bytes that wait for a turn or for the window."""
         self.taken = 0
         """Bytes that had both."""
-        self.seen = -1
+        self.seen = -LEAST_BYTES
         """`taken` when a stall was looked for last."""
         self.ends = False
         """No more bytes come."""
