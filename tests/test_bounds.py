@@ -158,6 +158,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("UNSENT_BLIND_BYTES", 131_072),
         ("_ACKED_AT", 120),
         ("LEAST_BYTES", 1_024),
+        ("FRAMES", 16),
         ("GRACE_S", 0.4),
         ("TURNED_AWAY", 64),
         ("DESCRIPTORS", 65_536),

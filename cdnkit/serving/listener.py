@@ -30,6 +30,7 @@ from cdnkit.serving.heads import FieldSections
 from cdnkit.serving.heads_http2 import Heads
 from cdnkit.serving.hpack import lines_block
 from cdnkit.serving.http1 import phrase_of
+from cdnkit.serving.known_blocks import Paths
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
 from cdnkit.serving.roles import Page
@@ -153,6 +154,7 @@ class Listener:
         self._front = front
         self.sections = FieldSections()
         self.heads = Heads()
+        self.paths = Paths()
         self.closing = False
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()

@@ -76,14 +76,14 @@ class Sender:
             self._transport.resume_reading()
         self.flush()
 
-    def put_whole(self, head: bytes, body: bytes | memoryview) -> None:
-        """As `put`: a head, and a body that the windows were found to let through."""
-        self.window -= len(body)
-        self.sent += len(body)
-        self.other += len(head)
-        self._out.append(head)
-        self._out.append(body)
-        self._out_bytes += len(head) + len(body)
+    def put_whole(self, headers: bytes, block: bytes, data: bytes, body: bytes | memoryview) -> None:
+        """As `put`: two whole frames, each with its head, of which the windows were found to let the body through."""
+        size, other = len(body), len(headers) + len(block) + len(data)
+        self.window -= size
+        self.sent += size
+        self.other += other
+        self._out += (headers, block, data, body)
+        self._out_bytes += size + other
         if self._out_bytes > WRITTEN_BYTES:
             self.write()
 
