@@ -96,9 +96,9 @@ def test_what_is_known_is_what_the_reference_reads(seed: int, loop: asyncio.Abst
         pseudo = [encoder.encode([one]) for one in ((":method", "GET"), (":scheme", "http"), (":authority", "h"))]
         path = string(rng.choice(PATHS).encode(), encoder, huffman=rng.random() < 0.7)
         pseudo.insert(rng.randint(0, 3), b"\x04" + path)
-        fields = rng.sample(FIELDS, rng.randint(0, 3))
+        fields = rng.sample(FIELDS, rng.choice((0, 1, 1, 3)))
         if rng.random() < 0.1:
-            fields.append(("x", str(rng.random()) * rng.choice((1, 100))))
+            fields.append(("x", rng.choice("abcd") * rng.choice((1, 2000))))
         block = bytearray(b"".join(pseudo) + encoder.encode(fields, huffman=rng.random() < 0.5))
         if seed >= 30 and rng.random() < 0.05:
             at = rng.randrange(len(block) + 1)
