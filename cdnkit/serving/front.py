@@ -26,11 +26,13 @@ from cdnkit.serving.inbox import GONE
 from cdnkit.serving.lingering import Lingering, drop
 from cdnkit.serving.patience import LEAST_BYTES, Stalled
 
-JOINED_BYTES = 64 * 1024
+JOINED_BYTES = 32 * 1024
 """A body up to this size is copied behind its head, into one write."""
 PIECE_BYTES = 256 * 1024
 """What is written at once of a larger body where whole ones are not (`FrontListener.writes_whole`). A slow client holds
 as much memory; and so exactly is known how much a client took that has left."""
+PIECE_SECURE_BYTES = 32 * 1024
+"""The same over TLS: OpenSSL keeps a buffer of that size as long as the connection lives."""
 LATE_S = 0.05
 """How long hypercorn has to read the beginning of a head whose time is over, before it says so."""
 WAITING_BYTES = 64 * 1024
@@ -249,9 +251,9 @@ class Front(asyncio.Protocol):
         if len(body) <= JOINED_BYTES:
             self.transport.write(b"".join((answer.head, end, body)))
         else:
-            piece = body
-            if len(body) > PIECE_BYTES and not whole:
-                piece, self._rest = memoryview(body)[:PIECE_BYTES], memoryview(body)[PIECE_BYTES:]
+            piece, most = body, self._piece_bytes
+            if len(body) > most and not whole:
+                piece, self._rest = memoryview(body)[:most], memoryview(body)[most:]
             self.transport.writelines((answer.head + end, piece))
             self._write_rest()
         if not self._full and not self._rest:
@@ -264,10 +266,17 @@ class Front(asyncio.Protocol):
         self._watch(taken)
         return False
 
+    @property
+    def _piece_bytes(self) -> int:
+        return PIECE_BYTES if self.client.scheme == "http" else PIECE_SECURE_BYTES
+
     def _write_rest(self) -> None:
+        most = self._piece_bytes
         while self._rest and not self._full:
-            piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
+            piece, self._rest = self._rest[:most], self._rest[most:]
             self.transport.write(piece)
+        if not self._rest:
+            self._rest = b""  # an empty view would keep the body
         self._buffered = self.transport.get_write_buffer_size()
 
     def _finish(self, why: str | None) -> None:

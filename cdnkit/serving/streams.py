@@ -73,13 +73,14 @@ class Stream:
             self.pending += len(data)
         self.ends = last
 
-    def take(self, most: int, out: list[bytes | memoryview]) -> int:
-        """Frames with up to `most` bytes, and with the end behind the last ones; how many bytes they have."""
+    def take(self, most: int, out: list[bytes | memoryview], largest: int = LARGEST_FRAME) -> int:
+        """Frames with up to `most` bytes, and with the end behind the last ones; how many bytes they have. `largest`:
+        in a frame."""
         stream_id, pieces = self.id, self._pieces
         left = most = min(most, self.pending)
         while left:
             piece = pieces[0]
-            size = min(left, LARGEST_FRAME)
+            size = min(left, largest)
             if size < len(piece):
                 pieces[0] = piece[size:]
                 piece = piece[:size]
