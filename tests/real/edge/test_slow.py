@@ -241,3 +241,26 @@ def test_of_a_viewer_who_left_what_it_took_is_recorded(tmp_path: Path) -> None:
                 assert taken - 1000 <= cut["bytes_sent"] <= taken + held  # a thousand for the head
 
     asyncio.run(run())
+
+
+@pytest.mark.long
+def test_the_last_response_of_a_connection_waits_for_a_slow_viewer() -> None:
+    """All of it is in the kernel when the node hangs up; a moment later the connection was closed, though not taken."""
+    size = 300_000
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/big", bytes(size), cache_control="max-age=60")
+            async with running_node(origin.url) as node:
+                await node.get("/big")
+                async with narrow(node.url) as viewer:
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_sendall(viewer, GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+                    taken, fast_from = 0, loop.time() + 3.0  # longer than one lingers who has taken everything
+                    while data := await loop.sock_recv(viewer, 8192):
+                        taken += len(data)
+                        if loop.time() < fast_from:
+                            await asyncio.sleep(0.1)
+                    assert taken > size
+
+    asyncio.run(run())
