@@ -165,6 +165,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_ACKED_AT", 120),
         ("LEAST_BYTES", 1_024),
         ("FRAMES", 16),
+        ("FRAME_BYTES", 256),
         ("RECORD_BYTES", 16_384),
         ("SECURE_FRAMES", 2),
         ("PIECE_SECURE_BYTES", 32_768),

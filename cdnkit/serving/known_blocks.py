@@ -15,6 +15,8 @@ from cdnkit.serving.hpack import integer
 
 FRAMES = 16
 """Of one connection. A client's requests differ in their paths, and in a range or a validator."""
+FRAME_BYTES = 256
+"""Of a frame that is remembered: so many that all of a connection take 5 kB. Most have an octet for each field."""
 
 _BEFORE_PATH = re.compile(rb"[\x81-\xfe]*\x04")
 
@@ -41,7 +43,7 @@ class Paths:
         return path
 
     def put(self, octets: bytes, path: str) -> None:
-        if len(path) <= LONGEST_REMEMBERED:
+        if len(octets) <= LONGEST_REMEMBERED:
             if len(self._known) >= REMEMBERED // 2:
                 self._older, self._known = self._known, {}
             self._known[octets] = path
@@ -74,7 +76,7 @@ class KnownBlocks:
     def learn(self, block: bytes, head: Head, path: str) -> None:
         """What a block meant that left the table alone, and whose head is remembered."""
         found = _parts(block)
-        if found is not None and head.remembered:
+        if found is not None and head.remembered and len(found[0]) <= FRAME_BYTES:
             frame, octets = found
             if len(self._heads) >= FRAMES:
                 self._heads.clear()

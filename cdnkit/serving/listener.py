@@ -156,6 +156,7 @@ class Listener:
         self.heads = Heads()
         self.paths = Paths()
         self.closing = False
+        self.writes_whole = False
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None

@@ -15,7 +15,7 @@ from cdnkit.serving.frames import END_HEADERS, END_STREAM, HEADERS, PREFACE, SET
 from cdnkit.serving.front_http2 import Http2Front
 from cdnkit.serving.heads import LONGEST_REMEMBERED, REMEMBERED
 from cdnkit.serving.heads_http2 import head_of
-from cdnkit.serving.known_blocks import FRAMES, KnownBlocks, Paths
+from cdnkit.serving.known_blocks import FRAME_BYTES, FRAMES, KnownBlocks, Paths
 from tests.unit.cdnkit.serving.test_sender import Wire
 
 PATHS = ["/", "/a", "/live/720p/seg-1-17.m4s?token=1700000000_ab12", "/" + "x" * 130, "/" + "z" * 300]
@@ -151,9 +151,12 @@ def test_no_more_is_remembered_than_the_bounds_say() -> None:
         known.learn(b"\x82" + literal + bytes((0x80 | 1 + number % 100,)), head, path)
         assert known.find(b"\x82" + literal + bytes((0x80 | 1 + number % 100,))) == (head, path)
     assert len(known._heads) <= FRAMES and paths.remembered <= REMEMBERED
-    long = "/" + "x" * LONGEST_REMEMBERED
-    paths.put(b"long", long)
-    assert paths.get(b"long") is None
+    long = b"x" * (LONGEST_REMEMBERED + 1)
+    paths.put(long, "/x")
+    assert paths.get(long) is None
+    large = b"\x82\x04\x02/a" + b"\x86" * FRAME_BYTES
+    known.learn(large, head, "/a")
+    assert known.find(large) is None
 
 
 def test_who_polls_one_playlist_while_others_come_and_go_is_known_on() -> None:
