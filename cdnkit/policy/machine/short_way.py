@@ -233,18 +233,17 @@ class ShortWay:
         if key_of is None or self._most(alike, rule) < len(text):
             return None
         request = alike.request.with_target(path, query if mark else None, alike.request.headers)
-        for check in rule.checks:  # the others pass, whatever the target
-            if check.reads is Reads.FORM or check.reads is Reads.TOKEN:
-                refusal = check.refusal(request, now)
-                if refusal is not None and refusal.paged:
-                    return None
-                if refusal is not None:
-                    turned = Turned(rule, refusal, request)
-                    if isinstance(check, TokenCheck) and len(text) <= LONGEST:
-                        self._remember_if_bare(text, turned)
-                    return turned
-                if isinstance(check, TokenCheck):
-                    until = check.good_until(request)
+        for check in rule.target_checks:
+            refusal = check.refusal(request, now)
+            if refusal is not None and refusal.paged:
+                return None
+            if refusal is not None:
+                turned = Turned(rule, refusal, request)
+                if isinstance(check, TokenCheck) and len(text) <= LONGEST:
+                    self._remember_if_bare(text, turned)
+                return turned
+            if isinstance(check, TokenCheck):
+                until = check.good_until(request)
         admitted = None if rule.admission is None else rule.admission.admitted(request)
         if until == 0.0 or (admitted is not None and admitted.inherited is not None):
             alike.longest[rule] = _NEVER
