@@ -20,6 +20,7 @@ import pytest
 
 import edge.serve
 from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.serving.alarms import Alarms
 from cdnkit.serving.front import Front
 from cdnkit.serving.listener import Listener
 from edge.at_once import AtOnce
@@ -84,13 +85,13 @@ def store_more(driver: Driver) -> None:
     """Copies of the one stored response, under other names."""
     machine = driver.machine
     first = machine.index.only("/0.m3u8")
-    body = driver.store.look(first)
+    body = driver.store.whole(first)
     for number in range(1, OBJECTS):
         entry = copy(first)
         entry.id, entry.key, entry.generation = machine.state.next_id(), f"/{number}.m3u8", None
         machine.index.add(entry)
         machine.room.admit(entry)
-        driver.store._bodies[entry.id] = body  # type: ignore[attr-defined]
+        driver.store._whole[entry.id] = body  # type: ignore[attr-defined]
 
 
 @pytest.mark.benchmark(group="front", timer=time.process_time)
@@ -122,7 +123,7 @@ def test_a_response_of_the_front(benchmark: Any, kind: str, tmp_path: Path, monk
                 for path in paths
             ]
             listener = Listener(services, logging.getLogger("bench"), date_header=False, front=made[0])
-            listener.end_of_head = b"\r\n"
+            listener.end_of_head, listener.alarms = b"\r\n", Alarms(asyncio.get_running_loop())
             front, transport = Front(listener, asyncio.get_running_loop()), Nowhere()
             front.connection_made(transport)  # type: ignore[arg-type]
             front.data_received(requests[0])
