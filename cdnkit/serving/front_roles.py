@@ -72,7 +72,7 @@ class Outlet(Protocol):
         """Its head, as of a `Whole`; a body of so many bytes follows, or (None) one that says where it ends."""
         ...
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """More of its body."""
         ...
 

@@ -99,7 +99,7 @@ class LaterExchange:
         self._closes |= ends
         self._head = b"".join(lines)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         if self._left is None:
             self._put(b"%x\r\n" % len(piece), piece, b"\r\n")
         else:
@@ -134,7 +134,7 @@ class LaterExchange:
 
     # ---- the transport ---------------------------------------------------------------------------------------------
 
-    def _put(self, before: bytes, piece: bytes, after: bytes) -> None:
+    def _put(self, before: bytes, piece: bytes | memoryview, after: bytes) -> None:
         write = self._front.transport.write
         head, self._head = self._head + before, b""
         if len(piece) <= COPIED_BYTES and (head or after):
