@@ -13,8 +13,8 @@ from starlette.types import Scope
 
 from cdnkit.serving.exchange import CLOSES, LENGTHLESS, FrontWriter, failure, write_interim
 from cdnkit.serving.front_roles import Later, Whole
-from cdnkit.serving.patience import Stalled
-from cdnkit.serving.stalls import unsent
+from cdnkit.serving.lingering import drop
+from cdnkit.serving.patience import LEAST_BYTES, Stalled
 
 COPIED_BYTES = 16 * 1024
 """A piece up to this size is copied, into one write with what frames it."""
@@ -146,17 +146,16 @@ class LaterExchange:
 
     def _watch(self) -> None:
         """Drop a client that takes nothing for as long as it may."""
-        transport, seconds = self._front.transport, self._front.stalled_after
-        before = unsent(transport)
+        seconds, seen = self._front.stalled_after, self._front.taken()
 
         def look() -> None:
-            if unsent(transport) != before:
+            if self._front.taken() - seen >= LEAST_BYTES:
                 self._watch()
                 return
             later, self._later = self._later, None
             if later is not None:
                 later.on_left(f"viewer: {Stalled(seconds)}")
-            transport.abort()
+            drop(self._front.transport)
 
         self._timer = asyncio.get_running_loop().call_later(seconds, look)
 
