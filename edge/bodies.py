@@ -176,7 +176,8 @@ class Body:
         self._chunks: list[bytes] = []
         self._ends: list[int] = []
         """Offset just behind each chunk held."""
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Event | None = None
+        """Set when more has come; None: no task waits for that."""
         self._starving = 0
         """Tasks that have read all that came and wait for more."""
         self.hungry: dict[Hungry, None] = {}
@@ -294,13 +295,16 @@ class Body:
     async def more(self) -> None:
         self._starving += 1
         try:
+            if self._arrived is None:
+                self._arrived = asyncio.Event()
             await self._arrived.wait()
         finally:
             self._starving -= 1
 
     def _wake(self) -> None:
-        event, self._arrived = self._arrived, asyncio.Event()
-        event.set()
+        event, self._arrived = self._arrived, None
+        if event is not None:
+            event.set()
         if self.hungry:
             hungry, self.hungry = self.hungry, {}
             for one in hungry:

@@ -77,9 +77,7 @@ KEPT = {"method", "status", "outcome", "cause", "bytes_sent", "reason", "aborted
 async def answered(tmp_path: Path, origin: Origin, method: str, *, rests: bool) -> list[object]:
     records = tmp_path / f"{rests}.jsonl"
     rules = Behavior(path="*")
-    async with running_node(
-        origin.url, rules, records=records, largest="512KiB", timeouts={"between_bytes": "2s", "first_byte": "2s"}
-    ) as node:
+    async with running_node(origin.url, rules, records=records, largest="512KiB") as node:
         if rests:
             await node.get("/warm")
         before = len(origin.asked)
