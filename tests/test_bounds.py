@@ -52,6 +52,9 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
                 }
             ),
         ),
+        ("SLOTS", 16_384),
+        ("_LAP_BITS", 16),
+        ("_HASH_BITS", 48),
         ("NEVER_STORED", frozenset({304, 416, 428, 429, 431, 511})),
         ("MOVED", 301),
         ("REMEMBERED_CLIENTS", 65_536),
@@ -174,6 +177,8 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("_DAY", 86400.0),
     ],
     "edge": [
+        ("SMALL_BYTES", 65_536),
+        ("MAPPED_FILES", 8_192),
         ("MOST_KEYS", 1_000),
         ("LARGEST_ORDER", 2**20),
         ("LONGEST_COOKIE_NAME", 64),

@@ -8,6 +8,7 @@ that many of them share: an entry is gone once one of its keys was purged after 
 
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
+from typing import Protocol
 
 from cachetools import LRUCache
 from sortedcontainers import SortedList
@@ -62,6 +63,16 @@ def _stands_beside(old: Entry, entry: Entry) -> bool:
     return strongly_equal(old.etag, entry.etag) and not within
 
 
+class Observer(Protocol):
+    """Who is told what changes in an index, at once: copies of its entries elsewhere are good until then."""
+
+    def changed(self, key: str) -> None:
+        """What is stored under this key is not what it was."""
+
+    def cleared(self) -> None:
+        """Many or all keys have changed."""
+
+
 class EntryIndex:
     """All entries of one node."""
 
@@ -79,6 +90,7 @@ class EntryIndex:
         """What is purged and not yet released. Entries of a `PurgedKey` are still in the tables above."""
         self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
+        self.observer: Observer | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -149,6 +161,7 @@ class EntryIndex:
         entry.purges_outlived = self._generation.purges
         self.size += 1
         self._removal_causes.pop(hash(entry.key), None)
+        self.changed(entry)
         return replaced
 
     def _alike(self, key: str, selecting: Selecting) -> list[Entry]:
@@ -191,6 +204,8 @@ class EntryIndex:
             self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, Groups(), Groups(), SortedList()
             self._generation.current = False
             self._generation = Generation()
+            if self.observer is not None:
+                self.observer.cleared()
         return count
 
     def purge_shared(self, *surrogate_keys: str) -> list[int] | None:
@@ -212,6 +227,8 @@ class EntryIndex:
             generation.purged[surrogate_key] = generation.purges
             self._purged.append(PurgedKey(surrogate_key, tagged, generation))
         self.size -= len(ids)
+        if self.observer is not None:
+            self.observer.cleared()
         return ids
 
     @property
@@ -250,6 +267,11 @@ class EntryIndex:
 
     # ---- changes and removals ----------------------------------------------------------------------------------
 
+    def changed(self, entry: Entry) -> None:
+        """To be called when the fields or the lifetime of a stored response are not what they were."""
+        if self.observer is not None:
+            self.observer.changed(entry.key)
+
     def set_surrogate_keys(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """Replace the surrogate keys of an entry, after a 304."""
         if surrogate_keys == entry.surrogate_keys:
@@ -267,6 +289,7 @@ class EntryIndex:
             return
         if entry.indexed:
             self.size -= 1
+            self.changed(entry)
         else:
             why = Cause.PURGED
         one = self._by_key[entry.key]
