@@ -124,6 +124,9 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "cdnkit/serving": [
         ("GRAIN_S", 0.05),
+        ("PIECE_BYTES", 262_144),
+        ("LARGEST_FRAME", 4 * 2**20),
+        ("END_S", 5.0),
         ("YEARS", 5),
         ("LEAF_DAYS", 30),
         ("CONTEXTS", 256),

@@ -83,6 +83,7 @@ HELD = [  # module, folder, its files
     ("real/serving/test_slow", "cdnkit/serving", "patience"),
     ("real/serving/test_lines", "cdnkit/serving", "http1"),
     ("real/serving/test_listener", "cdnkit/serving", "connection inbox listener roles"),
+    ("real/serving/test_asgi_socket", "cdnkit/serving", "asgi_socket"),
     ("real/serving/test_guard", "cdnkit/serving", "guard"),
     ("real/edge/test_front", "cdnkit/serving", "exchange front front_roles"),
     ("real/edge/test_front", "edge", "at_once short"),

@@ -13,6 +13,7 @@ class Stalled(Left):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"took nothing for {seconds:g} s")
+        self.seconds = seconds
 
 
 async def wait_for_client(wait: Callable[[], Awaitable[object]], taken: Callable[[], int], limit: float) -> None:
