@@ -8,19 +8,11 @@ from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.store.changes import Changes
 from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.serialise import to_values
+from edge.stores import Place
 
 SMALL_BYTES = 64 * 1024
 """Bodies up to this size come with the head, and every worker has a copy: a front copies them behind the head anyway.
 Of larger ones the workers map one file, which all of them share."""
-
-
-class Place(msgspec.Struct, array_like=True):
-    """The file that holds a body."""
-
-    path: str
-    size_bytes: int
-    checksum: bytes
-    """Its SHA-256; b"": nobody but the node writes there."""
 
 
 class Aside(msgspec.Struct, array_like=True):

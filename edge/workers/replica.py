@@ -16,8 +16,8 @@ from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.eviction.textbook import LruRoom
 from cdnkit.policy.store.serialise import from_values
 from edge.collector import leave_out, leave_out_head
-from edge.stores import MemoryStore
-from edge.workers.asides import Aside, Place, Used
+from edge.stores import MemoryStore, Place
+from edge.workers.asides import Aside, Used
 
 MAPPED_FILES = 8192
 """Bodies that a process has mapped at the same time: each is a file descriptor, of the 65,536 at most that it has, and

@@ -1,0 +1,276 @@
+"""A node of several processes answers as one, whichever of them a connection comes to, and whichever of them dies."""
+
+import asyncio
+import json
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdnkit.policy.rules.profile import RFC9111
+from cdnkit.policy.rules.service import Behavior, Geo, Service
+from cdnkit.replay import read_trace, replay_node
+from cdnkit.serving import PortInUse
+from edge.record_files import lives_of
+from edge.workers import crew
+from edge.workers.worker import STATE_S
+from tests.kit.late import GUARD_S
+from tests.kit.node import running_node
+from tests.kit.node_process import NodeProcess
+from tests.kit.origin import running_origin
+from tests.kit.workers import alive, connections, kill, pids_end, runs, still_clock, until, workers_find_tests
+from tests.real.edge.test_front import PATHS, WHAT, answers, fill
+
+COUNT = 20
+MATCH = ['If-None-Match: "1"', "X: y"]
+
+
+def test_each_process_answers_hits_itself_after_one_that_was_passed_on() -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            origin.says("/keyed", b"k" * 100_000, cache_control="max-age=60", surrogate_key="k")
+            async with running_node(origin.url, workers=3) as node, connections(node, 2 * COUNT) as clients:
+                await clients[0].get("/big")
+                for _ in range(4):
+                    for client in clients:
+                        assert (await client.get("/a"))[2] == b"hello"
+                        status, fields, body = await client.get("/keyed", "Range: bytes=99990-")
+                        assert (status, body) == (206, b"k" * 10)
+                        assert (await client.get("/a", 'If-None-Match: "1"'))[0] == 304
+                        status, fields, body = await client.get("/big", method="HEAD")
+                        assert (status, fields["content-length"], body) == (200, "300000", b"")
+                assert Counter(one.target for one in origin.asked) == {"/a": 1, "/keyed": 1, "/big": 1}
+                await asyncio.sleep(STATE_S + 0.1)
+                for worker in await alive(node):
+                    assert worker["hits"] > 30
+                    assert worker["copies"] == 3
+                    assert worker["restarts"] == 0
+
+    asyncio.run(run())
+
+
+PURGES: list[dict[str, Any]] = [
+    {"url": "/a"}, {"url": "/a", "soft": True}, {"surrogate_key": "all"}, {"prefix": "/"}, {"everything": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("workers", [2, 3])
+def test_once_a_purge_is_acknowledged_no_process_answers_with_what_it_purged(seed: int, workers: int) -> None:
+    """Not 50 ms later: never."""
+    chance = random.Random(seed)
+
+    async def run() -> None:
+        version = 0
+
+        async def versioned(_: Any, writer: asyncio.StreamWriter) -> None:
+            body = b"%d" % version
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\ncache-control: max-age=600\r\nsurrogate-key: all\r\n\r\n%b"
+                % (len(body), body)
+            )
+
+        async with running_origin() as origin:
+            origin.does("/a", versioned)
+            async with running_node(origin.url, workers=workers) as node, connections(node, COUNT) as clients:
+                for _ in range(40):
+                    for client in chance.choices(clients, k=chance.randrange(1, 3 * COUNT)):
+                        assert (await client.get("/a"))[2] == b"%d" % version
+                    version += 1
+                    assert (await node.purge(**chance.choice(PURGES)))["status"] == 200
+                await asyncio.sleep(STATE_S + 0.1)
+                assert all(worker["hits"] > 50 for worker in await alive(node)), "and it is worth its while"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(60, 600), marks=pytest.mark.long)])
+def test_two_processes_and_one_give_the_same_answers(
+    seeds: range, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers, records, and what the origin is asked."""
+    workers_find_tests(monkeypatch)
+    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
+    options: dict[str, Any] = {"clock": still_clock, "limits": {"idle": "2s"}}
+
+    async def run() -> None:
+        async with running_origin() as origin, running_origin() as other:
+            fill(origin)
+            fill(other)
+            async with (
+                running_node(origin.url, *rules, records=tmp_path / "two.jsonl", workers=2, **options) as two,
+                running_node(other.url, *rules, records=tmp_path / "one.jsonl", **options) as one,
+            ):
+                for seed in seeds:
+                    assert await answers(two, seed) == await answers(one, seed), seed
+                chance = random.Random(seeds.start)
+                async with connections(two, COUNT) as twos, connections(one, COUNT) as ones:
+                    for n in chance.choices(range(COUNT), k=20 * COUNT):
+                        target, fields = (
+                            chance.choice([path for path in PATHS if path != "/chunked"]),
+                            chance.choice([[], ["Range: bytes=0-1"], MATCH]),
+                        )
+                        wanted = await ones[n].get(target, *fields)
+                        assert await twos[n].get(target, *fields) == wanted, (target, fields)
+                await asyncio.sleep(STATE_S + 0.1)
+                assert (await alive(two))[0]["hits"] > 3 * COUNT
+            assert [(one.method, one.target) for one in origin.asked] == [
+                (one.method, one.target) for one in other.asked
+            ]
+
+    asyncio.run(run())
+    assert recorded_in(*tmp_path.glob("two*")) == recorded_in(*tmp_path.glob("one*"))
+
+
+def recorded_in(*files: Path) -> Counter[str]:
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    told = [{k: v for k, v in line.items() if k in WHAT - {"seq"}} for line in lines]
+    for line in told:  # a worker learns late which fields Vary has named
+        line["headers"] = [field for field in line.get("headers", ()) if field[0] != "a-language"]
+    return Counter(map(repr, told))
+
+
+def test_the_records_of_all_processes_are_one_trace(tmp_path: Path) -> None:
+    """The replay agrees with every one of them, and each upstream request is the one that it was."""
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            origin.says("/short", b"s", cache_control="max-age=1", etag='"s"')
+            async with running_node(origin.url, records=tmp_path / "fra.jsonl", workers=2) as node:
+                chance = random.Random(5)
+                async with connections(node, COUNT) as clients:
+                    for round_ in range(30):
+                        for client in clients:
+                            target = chance.choice(["/a", "/big", "/short", "/vary", "/no-store", f"/none?{round_}"])
+                            await client.get(target, *chance.choice([[], ['If-None-Match: "1"'], ["Range: bytes=0-1"]]))
+                        if not round_ % 7:
+                            await node.purge(url="/a")
+                        await asyncio.sleep(0.05)
+                await node.stop()
+
+    asyncio.run(run())
+    (life,) = lives_of(tmp_path.glob("*.jsonl"))
+    assert [path.name for path in life.all_files] == ["fra.jsonl", "fra.worker-2.jsonl"]
+    assert life.workers[0][0].read_bytes().count(b"\n") > 50
+    trace = read_trace(*life.files, workers=life.workers)
+    assert len(trace.elsewhere) > 10
+    replayed = replay_node(trace, Service(name="fra", behaviors=(Behavior(path="*"),)), RFC9111)
+    assert replayed.requests == 30 * COUNT
+    assert [str(one) for one in replayed.differences] == []
+
+
+def test_a_worker_that_is_killed_comes_back_and_refuses_nobody_meanwhile() -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            async with running_node(origin.url, workers=2) as node:
+                for _ in range(2):
+                    (before,) = await alive(node)
+                    kill(before["pid"], signal.SIGKILL)
+                    async with connections(node, COUNT) as clients:
+                        for client in clients:
+                            assert (await client.get("/a"))[2] == b"hello"
+                    (after,) = await alive(node)
+                    assert after["pid"] != before["pid"]
+                    assert after["restarts"] == before["restarts"] + 1
+                    assert (await node.health())["troubles"] == {}
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "HUNG_S", 3.0)
+    monkeypatch.setattr(crew, "LOOK_S", 0.1)
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            async with running_node(origin.url, workers=2) as node:
+                (before,) = await alive(node)
+                kill(before["pid"], signal.SIGSTOP)
+                async with connections(node, COUNT) as clients:
+                    for client in clients:
+                        assert (await client.get("/a"))[2] == b"hello"
+                (after,) = await alive(node)
+                assert after["pid"] != before["pid"]
+                assert not runs(before["pid"])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_workers_end_with_their_lead(how: str) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            node = await NodeProcess.start(origin.url, workers=3)
+            pids = [worker["pid"] for worker in (await node.health())["workers"]]
+            assert len(pids) == 2
+            assert all(map(runs, pids))
+            await getattr(node, how)()
+            await until(pids_end(pids))
+
+    asyncio.run(run())
+
+
+def test_a_worker_drains_at_sigterm_and_another_takes_its_place() -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            async with running_node(origin.url, workers=2) as node:
+                (before,) = await alive(node)
+                kill(before["pid"], signal.SIGTERM)
+                await until(pids_end([before["pid"]]))
+                (after,) = await alive(node)
+                assert after["restarts"] == 1
+
+    asyncio.run(run())
+
+
+def test_a_port_that_is_taken_is_found_though_workers_share_theirs() -> None:
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url, workers=2) as node:
+            for workers in (1, 2):
+                with pytest.raises(PortInUse, match="node fra: listen"):
+                    async with running_node(origin.url, workers=workers, listen=node.url.removeprefix("http://")):
+                        pass
+
+    asyncio.run(run())
+
+
+def test_a_body_that_comes_is_read_by_clients_of_all_processes_while_it_comes() -> None:
+    """One fill; and a client that leaves at a worker is no reason to end it for the others."""
+
+    async def run() -> None:
+        may_end = asyncio.Event()
+
+        async def slow(_: Any, writer: asyncio.StreamWriter) -> None:
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\ncache-control: max-age=60\r\n\r\n" + b"x" * 100_000
+            )
+            await writer.drain()
+            await may_end.wait()
+            writer.write(b"y" * 100_000)
+
+        async with running_origin() as origin:
+            origin.does("/slow", slow)
+            async with running_node(origin.url, workers=2) as node, connections(node, COUNT) as clients:
+                asked = [asyncio.create_task(client.get("/slow")) for client in clients]
+                await until(lambda: len(origin.asked) > 0)
+                await asyncio.sleep(0.2)
+                clients[0].writer.close()
+                may_end.set()
+                async with asyncio.timeout(GUARD_S):
+                    got = await asyncio.gather(*asked, return_exceptions=True)
+                whole = (b"x" * 100_000) + b"y" * 100_000
+                assert [one[2] == whole for one in got[1:] if not isinstance(one, BaseException)] == [True] * (
+                    COUNT - 1
+                )
+                assert len(origin.asked) == 1
+
+    asyncio.run(run())
