@@ -24,6 +24,8 @@ class Aside(msgspec.Struct, array_like=True):
     id: int
     values: dict[str, Any]
     """`cdnkit/policy/store/serialise.py`."""
+    hits: int
+    """How often it was used: the worker counts on from there, as `X-Cache-Hits` shows."""
     vary_fields: list[str]
     """As in `NodeState`: the worker's records keep them, too."""
     body: bytes | Place
@@ -43,7 +45,7 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Aside)
 
 def aside_of(machine: EdgeMachine, service: int, entry: Entry, body: bytes | Place, changes: Changes) -> bytes:
     changes.publish(service, machine.events)
-    aside = Aside(service, changes.position, entry.id, to_values(entry), sorted(machine.vary_fields), body)
+    aside = Aside(service, changes.position, entry.id, to_values(entry), entry.hits, sorted(machine.vary_fields), body)
     return _encoder.encode(aside)
 
 

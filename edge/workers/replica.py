@@ -127,6 +127,7 @@ class Replicas:
         is_mapped = isinstance(aside.body, Place)
         # A body that is mapped is no memory of this process.
         entry = from_values(aside.id, aside.values, 0 if is_mapped else len(body))
+        entry.hits = aside.hits
         replica.machine.vary_fields.update(aside.vary_fields)
         replica.put(entry, body)
         self._remember(mark, aside.service, key)

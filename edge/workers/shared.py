@@ -15,7 +15,7 @@ class Shared:
         size = 8 * cells_needed(services)
         self.page = os.memfd_create("cdnlab-changes")
         """Descriptor of the memory with the changes."""
-        os.ftruncate(self.page, size)
+        os.posix_fallocate(self.page, 0, size)  # memory that is not there is noticed now, and not by a signal
         self.changes = Changes(memoryview(mmap.mmap(self.page, size)).cast("Q"), services)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from cdnkit.policy.rules.profile import RFC9111
 from cdnkit.policy.rules.service import Behavior, Geo, Service
 from cdnkit.replay import read_trace, replay_node
 from cdnkit.serving import PortInUse
+from cdnkit.serving.authority import Authority
+from cdnkit.settings.edge import Node
 from edge.record_files import lives_of
+from edge.services import Hosted
 from edge.workers import crew
-from edge.workers.worker import STATE_S
+from edge.workers.worker import STATE_S, TOLD_S
+from tests.kit.http2 import Client, http2
 from tests.kit.late import GUARD_S
+from tests.kit.local_ca import over_tls
 from tests.kit.node import running_node
 from tests.kit.node_process import NodeProcess
 from tests.kit.origin import running_origin
@@ -274,3 +280,106 @@ def test_a_body_that_comes_is_read_by_clients_of_all_processes_while_it_comes() 
                 assert len(origin.asked) == 1
 
     asyncio.run(run())
+
+
+def test_workers_serve_each_host_its_own_over_tls_and_http2_too(authority: Authority, tmp_path: Path) -> None:
+    async def run() -> list[dict[str, Any]]:
+        async with running_origin() as pages, running_origin() as images:
+            for origin, body in ((pages, b"page"), (images, b"image" * 30_000)):
+                origin.says("/a", body, cache_control="max-age=60")
+            hosted = Hosted("images", ("img.test",), Service(behaviors=(Behavior(path="*"),)), RFC9111, (images.url,))
+            node_runs = running_node(
+                pages.url, hosted=[hosted], workers=2, listen_tls="127.0.0.1:0", records=tmp_path / "fra.jsonl"
+            )
+            async with node_runs as node:
+                port = int(str(node.ready["https"]).rpartition(":")[2])
+                for _ in range(COUNT):
+                    reader, writer = await over_tls(port, authority, "h2", "http/1.1")
+                    async with http2(node.url) as clear:
+                        two = Client(reader, writer)
+                        two.h2.initiate_connection()
+                        for client, host in (
+                            (clear, "img.test"),
+                            (clear, "a.test"),
+                            (two, "cdn.localhost"),
+                            (clear, "img.test"),
+                        ):
+                            stream = await client.ask("/a", authority=host)
+                            await client.until(stream)
+                            wanted = b"image" * 30_000 if host == "img.test" else b"page"
+                            assert (stream.status, bytes(stream.body), stream.whole) == (200, wanted, True)
+                    writer.close()
+                assert (pages.count["/a"], images.count["/a"]) == (1, 1)
+                await asyncio.sleep(STATE_S + 0.1)
+                return await alive(node)
+
+    (worker,) = asyncio.run(run())
+    assert worker["hits"] > COUNT
+    assert worker["copies"] == 2
+    for name in ("fra", "fra+images"):
+        (life,) = lives_of(tmp_path.glob(f"{name}.*"))
+        replayed = replay_node(read_trace(*life.files, workers=life.workers), Service(name="fra"), RFC9111)
+        assert replayed.requests == 2 * COUNT
+        assert [str(one) for one in replayed.differences] == []
+
+
+def test_workers_map_the_files_of_a_disk_store(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            disk = {"path": str(tmp_path / "cache"), "size": "1GiB"}
+            for life in range(2):
+                async with running_node(origin.url, workers=2, disk=disk) as node, connections(node, COUNT) as clients:
+                    await clients[0].get("/big")
+                    await asyncio.sleep(0.3)  # it is written
+                    for client in 2 * clients:
+                        assert (await client.get("/big"))[2] == b"x" * 300_000
+                    await asyncio.sleep(STATE_S + 0.1)
+                    (worker,) = await alive(node)
+                    assert worker["hits"] >= 2
+                    if life:
+                        await node.purge(url="/big")
+                        assert (await clients[3].get("/big"))[2] == b"x" * 300_000
+                assert origin.count["/big"] == 1 + life
+
+    asyncio.run(run())
+
+
+def test_what_workers_answer_with_is_the_last_to_be_evicted() -> None:
+    """The lead learns of their hits: what nobody asks it for is used all the same."""
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/hot", b"h", cache_control="max-age=60")
+            for number in range(40):
+                origin.says(f"/{number}", b"x" * 90_000, cache_control="max-age=60")
+            room = {"memory": "1MiB", "largest": "512KiB"}
+            async with running_node(origin.url, workers=2, **room) as node, connections(node, COUNT) as clients:
+                for number in range(40):
+                    for client in clients:
+                        await client.get("/hot")
+                    await asyncio.sleep(2 * TOLD_S)
+                    await clients[0].get(f"/{number}")
+                assert origin.count["/hot"] == 1
+
+    asyncio.run(run())
+
+
+WRONG = [
+    ({"workers": 2, "front": False}, "workers is 2; wanted front = true"),
+    ({"workers": 0}, "greater than or equal to 1"),
+    ({"workers": 65}, "less than or equal to 64"),
+]
+
+
+@pytest.mark.parametrize(("settings", "complaint"), WRONG)
+def test_settings_that_cannot_be(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Node.model_validate({"name": "fra", **settings})
+
+
+def test_where_the_kernel_spreads_no_connections_one_worker_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert Node(name="fra").workers == 1
+    with pytest.raises(ValueError, match="only Linux spreads connections over processes"):
+        Node(name="fra", workers=2)
