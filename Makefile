@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench bench-peers crash fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench bench-peers bench-stalls crash random fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,10 @@ dev: $(VENV)/.dev  ## The same, and what the tests need
 demo: install  ## A live stream, a shield, two edges, a hundred viewers, a report
 	@$(BIN)/cdnlab demo
 
+# Two at a time, a file beside a file; one that hangs is ended after four minutes, with the run, and its stacks are shown before.
 test: dev  ## All tests but the slow ones (those of the shared tier want a redis-server)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+		-o faulthandler_timeout=230
 
 lint: dev  ## Format, lint, types
 	$(BIN)/ruff format --check .
@@ -47,8 +49,15 @@ bench: dev  ## Benchmarks, beside the last run on this machine
 bench-peers: dev  ## Our edge beside nginx, Varnish and Traffic Server; half an hour, or a minute or two with PEERS=--quick
 	$(BIN)/python -m tests.bench.peers $(PEERS)
 
+bench-stalls: dev  ## The longest stalls of a client while a node fills up to 100,000, evicts, and purges; three minutes (STALLS="--beside COMMIT")
+	$(BIN)/python -m tests.bench.stalls $(STALLS)
+
 crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 	$(BIN)/pytest tests/real/stores/test_crash.py -m slow -s --timeout 900
+
+random: dev  ## Every property with examples that no run has drawn before, ten times over (ROUNDS=1 for once)
+	for round in $$(seq $${ROUNDS:-10}); do $(BIN)/pytest $$(grep -rl "from hypothesis" tests --include='test_*.py') \
+		-m "hypothesis and not slow" --hypothesis-profile random --timeout 600 || exit; done
 
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.random.fuzz --seconds $${FUZZ_SECONDS:-600}
@@ -112,6 +121,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all$(FFMPEG_EXTRA)]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[all,dev$(FFMPEG_EXTRA)]'
-	@touch $@
+	@touch $(VENV)/.installed $@

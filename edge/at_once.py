@@ -10,16 +10,19 @@ from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.place import NOWHERE
 from cdnkit.policy.machine.short_way import Alike
 from cdnkit.policy.outcomes import Refusal
-from cdnkit.policy.plan import Refuse, Serve
+from cdnkit.policy.plan import Assemble, Refuse, Serve
 from cdnkit.policy.record.lines import RequestRecord
-from cdnkit.serving import Client, Fields, Whole, field_block, status_block, status_line
+from cdnkit.serving import Client, Fields, Later, Whole, field_block, status_block, status_line
 from edge.collector import leave_out
 from edge.driver import DEBUG, Decided, Driver
 from edge.recorder import Recorder
 from edge.response import Response
 from edge.services import DECIDED, Services
-from edge.short import Short, field_lines
+from edge.short import Short, ShortHit, field_lines
 from edge.viewers import Viewers
+from edge.waiter import Waiter
+from edge.wakes import Wakes
+from edge.whole import AnswerAtOnce
 
 
 class AtOnce:
@@ -28,14 +31,16 @@ class AtOnce:
     def __init__(self, services: Services, viewers: Viewers) -> None:
         self._services = services
         self._viewers = viewers
+        self._wakes = Wakes()
 
-    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
+    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Later | Scope:
         asker: _Asker | None = client.known
         if asker is None or asker.fields is not fields or asker.method != method:
             asker = client.known = self.asker(method, fields, client)
         short = asker.short
-        if short is not None and (hit := short.hit(target)) is not None:
-            return hit
+        found = None if short is None else short.hit(target)
+        if isinstance(found, ShortHit):
+            return found
         driver, path, mark, query = asker.driver, *target.partition("?")
         request = asker.request.with_target(path, query if mark else None, asker.request.headers)
         request.head_bytes += len(target)
@@ -43,17 +48,21 @@ class AtOnce:
             decided = driver.decide(request)
         else:
             now = driver.clock()
-            plan = driver.machine.on_request(request, now)
-            plain = driver.hit(request, plan, now)
-            if plain is not None:
-                served, body, record = plain
-                head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
-                return Hit(head, body, record, driver.recorder)
+            plan = None if found is None else short.missing(found, target, now)
+            if plan is None:
+                plan = driver.machine.on_request(request, now)
+                plain = driver.hit(request, plan, now)
+                if plain is not None:
+                    served, body, record = plain
+                    head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
+                    return Hit(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
-        if response is None:
+        if response is not None:
+            return _whole(decided, response, client.version)
+        if isinstance(decided.plan, Assemble | Refuse):
             return {"type": "http", "path": path, DECIDED: decided}
-        return _whole(decided, response, client.version)
+        return Waiter(decided, self._wakes)
 
     def asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
         """What all such requests of this client have in common."""
@@ -126,21 +135,6 @@ class Hit(Whole):
 
     def done(self, sent: int, why: str | None) -> None:
         self._recorder.sent(self._record, sent, why)
-
-
-class AnswerAtOnce(Whole):
-    """Any other response that is all there."""
-
-    __slots__ = ("_decided",)
-
-    def __init__(self, decided: Decided, head: bytes, body: bytes | memoryview, *, ends: bool) -> None:
-        self.head = head
-        self.body = body
-        self.ends = ends
-        self._decided = decided
-
-    def done(self, sent: int, why: str | None) -> None:
-        self._decided.driver.written(self._decided, sent, why)
 
 
 def _prepared_lines(served: Serve) -> bytes:

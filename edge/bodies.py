@@ -9,6 +9,8 @@ node the whole body nor the others their pace.
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
+from io import BytesIO
+from typing import Protocol
 
 from cdnkit.policy.http.ranges import Span
 
@@ -30,6 +32,14 @@ class BodyBroken(Exception):
         super().__init__(why)
 
 
+class Hungry(Protocol):
+    """Who has read all that came of a body, and waits for more without a task."""
+
+    def on_more(self) -> None:
+        """More has come, or nothing more will."""
+        ...
+
+
 class Reader:
     """One reader's place in a body. Taken when a response is decided, so that no byte is dropped before it reads."""
 
@@ -47,12 +57,46 @@ class Reader:
         self._body.readers.discard(self)
         self._body.drained.set()
 
+    def take_whole(self, stop: int | None = None) -> memoryview | bytes | None:
+        """All that is wanted, if the body is whole, whatever its size; None otherwise."""
+        whole = self._body.whole
+        if whole is None:
+            return None
+        wanted = whole if self.position == 0 and stop is None else memoryview(whole)[self.position : stop]
+        self.position += len(wanted)
+        return wanted
+
+    def take(self, stop: int | None = None) -> bytes:
+        """What has come and was not read yet, in one piece at most; b"" where there is none. BodyBroken if it will not
+        come."""
+        most = PIECE_BYTES if stop is None else min(PIECE_BYTES, stop - self.position)
+        if most <= 0:
+            return b""
+        if self.cut_off:
+            raise BodyBroken("viewer: too slow for a body that is not kept and that others read")
+        piece = self._body.piece_at(self.position, most)
+        if not piece and self._body.broken:
+            raise BodyBroken
+        self.position += len(piece)
+        return piece
+
+    def is_over(self, stop: int | None = None) -> bool:
+        """Whether nothing more is to be read, after `take` had nothing."""
+        return self._body.complete or (stop is not None and self.position >= stop)
+
+    def call(self, hungry: Hungry) -> None:
+        """Call it once, when there is more to `take`."""
+        self._body.hungry[hungry] = None
+
+    def call_off(self, hungry: Hungry) -> None:
+        self._body.hungry.pop(hungry, None)
+
     def take_small(self, stop: int | None = None) -> bytes | None:
         """All that is wanted at once, if the body is whole and that is one piece; None otherwise."""
         whole = self._body.whole
         if whole is None or (len(whole) if stop is None else stop) - self.position > PIECE_BYTES:
             return None
-        piece = whole if self.position == 0 and stop is None else whole[self.position : stop]
+        piece = whole if self.position == 0 and stop is None else bytes(whole[self.position : stop])
         self.position += len(piece)
         return piece
 
@@ -89,21 +133,14 @@ class Reader:
 
     async def read(self, stop: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from its place to `stop` as they come, in pieces; BodyBroken if they will not come."""
-        body = self._body
-        while stop is None or self.position < stop:
-            if self.cut_off:
-                raise BodyBroken("viewer: too slow for a body that is not kept and that others read")
-            most = PIECE_BYTES if stop is None else min(PIECE_BYTES, stop - self.position)
-            piece = body.piece_at(self.position, most)
+        while True:
+            piece = self.take(stop)
             if piece:
-                self.position += len(piece)
                 yield piece
-            elif body.broken:
-                raise BodyBroken
-            elif body.complete:
+            elif self.is_over(stop):
                 return
             else:
-                await body.more()
+                await self._body.more()
 
 
 class Body:
@@ -113,11 +150,14 @@ class Body:
         "_arrived",
         "_chunks",
         "_ends",
-        "_hungry",
         "_patience",
+        "_place",
+        "_starving",
+        "_whole_place",
         "broken",
         "complete",
         "drained",
+        "hungry",
         "kept",
         "readers",
         "size_bytes",
@@ -137,8 +177,13 @@ class Body:
         self._ends: list[int] = []
         """Offset just behind each chunk held."""
         self._arrived = asyncio.Event()
-        self._hungry = 0
-        """Readers that have read all that came and wait for more."""
+        self._starving = 0
+        """Tasks that have read all that came and wait for more."""
+        self.hungry: dict[Hungry, None] = {}
+        """Those without a task that do."""
+        self._whole_place: BytesIO | None = None
+        self._place: memoryview | None = None
+        """All of its bytes, where it is known how many they are; `size_bytes` of them have come."""
         self._patience = LAGGING_S
         """Seconds that they will still wait for those behind."""
 
@@ -149,7 +194,41 @@ class Body:
         body.whole, body.size_bytes, body.complete = octets, len(octets), True
         return body
 
+    def reserve(self, size: int) -> None:
+        """It will have that many bytes, and nothing has come yet: they get their place now, and stay there."""
+        # The one way to fill what becomes `bytes` without a copy of it.
+        self._whole_place = BytesIO(bytes(size))
+        self._place = self._whole_place.getbuffer()
+
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of it is to be, if that is so many bytes."""
+        place = self._place
+        return place[self.size_bytes :] if place is not None and len(place) - self.size_bytes == size else None
+
+    def filled(self, size: int) -> None:
+        """So many bytes have come to that place."""
+        self.size_bytes += size
+        self._wake()
+
+    def _give_up_place(self) -> bytes:
+        """What has come, without a copy where that is all."""
+        place, self._place = self._place, None
+        whole, self._whole_place = self._whole_place, None
+        assert place is not None and whole is not None
+        complete = len(place) == self.size_bytes
+        if not complete:
+            return bytes(place[: self.size_bytes])
+        place.release()
+        return whole.getvalue()
+
     def write(self, chunk: bytes) -> None:
+        if self._place is not None:
+            begin = self.size_bytes
+            if begin + len(chunk) <= len(self._place):
+                self._place[begin : begin + len(chunk)] = chunk
+                self.filled(len(chunk))
+                return
+            self._chunks, self._ends = [self._give_up_place()], [begin]
         self.size_bytes += len(chunk)
         self._chunks.append(chunk)
         self._ends.append(self.size_bytes)
@@ -157,7 +236,9 @@ class Body:
 
     def finish(self) -> None:
         self.complete = True
-        if self.kept:
+        if self._place is not None:
+            self.whole = self._give_up_place()
+        elif self.kept:
             self.whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._chunks.clear()
             self._ends.clear()
@@ -181,7 +262,7 @@ class Body:
             if self.size_bytes - slowest <= WINDOW_BYTES:
                 break
             self.drained.clear()
-            starving, began = self._hungry > 0, loop.time()
+            starving, began = self._starving > 0 or bool(self.hungry), loop.time()
             try:
                 async with asyncio.timeout(self._patience if starving else None):
                     await self.drained.wait()
@@ -200,6 +281,8 @@ class Body:
         """What is held from `position`, of one chunk and `most` bytes at most; b"" when nothing has come yet."""
         if self.whole is not None:
             return self.whole[position : position + most]
+        if self._place is not None:
+            return bytes(self._place[position : min(position + most, self.size_bytes)])
         index = bisect_right(self._ends, position)
         if index == len(self._ends):
             return b""
@@ -209,12 +292,16 @@ class Body:
         return chunk[skip : skip + most]
 
     async def more(self) -> None:
-        self._hungry += 1
+        self._starving += 1
         try:
             await self._arrived.wait()
         finally:
-            self._hungry -= 1
+            self._starving -= 1
 
     def _wake(self) -> None:
         event, self._arrived = self._arrived, asyncio.Event()
         event.set()
+        if self.hungry:
+            hungry, self.hungry = self.hungry, {}
+            for one in hungry:
+                one.on_more()

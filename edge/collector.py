@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cdnkit.policy.freshness.lifetime import Lifetime
 from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.variants import Variants
@@ -39,7 +38,7 @@ def _untrack() -> Callable[[object], object]:
 _UNTRACK = _untrack()
 
 
-MAY_BE_UNTRACKED = (dict, list, OrderedDict, Entry, Headers, Lifetime, Variants)
+MAY_BE_UNTRACKED = (dict, list, OrderedDict, Entry, Headers, Variants)
 """Types whose objects may be untracked when they are freed: they untrack themselves with a check, as their subclasses
 do. A function or a generator does so without one, which ends the process."""
 
@@ -53,7 +52,7 @@ def leave_out(*several: object) -> None:
 
 def leave_out_head(entry: Entry) -> None:
     """The same for the head of a stored response."""
-    leave_out(entry, entry.headers, entry.headers.lines, entry.life, entry.prepared)
+    leave_out(entry, entry.headers, entry.headers.lines, entry.prepared)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from cdnkit.policy.http.content import has_content
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.explain import explain
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Assemble, Plan, Serve
+from cdnkit.policy.plan import Assemble, Fetch, Join, Plan, Serve
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import GONE, INTERIM, Left, Stalled
 from cdnkit.settings.edge import Limits
@@ -38,7 +38,7 @@ from edge.responses import Responses
 from edge.slices import AssembledResponse, Blocks
 from edge.stored_bodies import StoredBodies
 from edge.stores import Store
-from edge.tickets import Tickets
+from edge.tickets import Recipient, Tickets
 from edge.token_children import passes_unchanged, with_token
 from edge.viewer import Receive, Viewer
 from edge.viewers import Viewers
@@ -62,7 +62,7 @@ class Decided:
     record: RequestRecord
     debug: FieldBytes | None
     begun: Response | None = None
-    """Of a stored response, where `at_once` has left it to `carry_out`."""
+    """The response, where it is there, but could not go out at once."""
 
 
 class Driver:
@@ -96,7 +96,7 @@ class Driver:
         self._fills = Fills(machine, parents, tier, bodies, tickets, self.recorder, clock)
         self._responses = Responses(machine, bodies, self._fills, tickets, clock)
         self._blocks = Blocks(machine, self._responses, self.recorder, clock)
-        self.purges = NodePurges(machine, store, tier, self.recorder, clock)
+        self.purges = NodePurges(machine, store, self.bodies, tier, self.recorder, clock)
         self.purge_requests = PurgeRequests(machine, self.purges, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +120,7 @@ class Driver:
         return plan, whole, self.recorder.hit(request if admitted is None else admitted.public, plan, now)
 
     def decide(self, request: RequestHead) -> Decided:
-        """What to do with a request that is no purge; `at_once` or `carry_out` must follow."""
+        """What to do with a request that is no purge; `at_once`, `wait` or `carry_out` must follow."""
         now = self.clock()
         debug = self._debug(request, now)
         return self.decided(request, self.machine.on_request(request, now), now, debug)
@@ -130,7 +130,8 @@ class Driver:
         return Decided(self, request, public, plan, self.recorder.request(public, plan, now), debug)
 
     def at_once(self, decided: Decided) -> Response | None:
-        """The response, if nothing of it has to be waited for: `written` must follow. None: `carry_out` must."""
+        """The response, if nothing of it has to be waited for: `written` must follow. None: `wait` or `carry_out`
+        must, or there is something in `begun` from which to go on."""
         plan = decided.plan
         if isinstance(plan, Assemble):
             return None
@@ -145,6 +146,16 @@ class Driver:
             return None
         self.recorder.responded(decided.record, response, decided.public.path)
         return response
+
+    def wait(self, decided: Decided, recipient: Recipient) -> None:
+        """Have the response that is not there yet given to `recipient`."""
+        assert isinstance(decided.plan, Fetch | Join)
+        self._responses.wait(decided.plan, recipient)
+
+    def stop_waiting(self, decided: Decided) -> None:
+        """The client has left."""
+        if isinstance(decided.plan, Fetch | Join):
+            self._responses.stop_waiting(decided.plan)
 
     def written(self, decided: Decided, sent: int, why: str | None) -> None:
         """The client took so many bytes of the body, and (`why`, which may be "") left before it had all."""

@@ -4,13 +4,16 @@
                                                          ─► its body is written while they read it
 
 A fill belongs to the node, not to the client that asked first: a client that leaves takes nobody's body with it.
+
+A fill needs no task where its request can be sent at once, on a connection that rests, and where its body need not wait
+for slow readers (`fill.py`). Whatever is less simple goes on in a task, from where it is.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cdnkit.policy.freshness.storable import content_length, passed_on
 from cdnkit.policy.http.messages import RequestHead, ResponseHead
@@ -23,8 +26,9 @@ from cdnkit.policy.store.index import Entry
 from edge.bodies import Body, Reader
 from edge.codings import ENCODERS
 from edge.errors import EdgeError, UpstreamFailed
+from edge.fill import Fill
 from edge.parent.exchange import Exchange
-from edge.parents import Parents
+from edge.parents import Asked, Parents
 from edge.recorder import Recorder
 from edge.response import Response
 from edge.stored_bodies import StoredBodies, reader_of
@@ -59,16 +63,42 @@ class Fills:
         self._tickets = tickets
         self._recorder = recorder
         self._clock = clock
+        self.largest = int(machine.service.largest)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: dict[int, tuple[Fetch, Asked]] = {}
+        """Those without a task whose head has not come, by the fetch's id."""
+        self._taken: dict[Fill, None] = {}
+        """Those without a task whose body comes."""
 
     def start(self, fetch: Fetch, content: AsyncIterator[bytes] | None = None) -> None:
         """`content`: the request's, sent to the parent as it comes."""
-        task = asyncio.create_task(self._fill(fetch, content))
+        if content is None and self._is_plain(fetch):
+            interim, came = partial(self._pass_on_interim, fetch), partial(self._came, fetch)
+            asked = self._parents.begin(fetch.request, interim, came)
+            if asked is not None:
+                self._asked[fetch.id] = fetch, asked
+                return
+        self._run(self._fill(fetch, content))
+
+    def _is_plain(self, fetch: Fetch) -> bool:
+        """Whether nothing is to be done before the parent is asked."""
+        if self._tier is not None and may_ask_tier(fetch):
+            return False
+        return fetch.entry is None or fetch.entry.part is None
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._over)
 
     async def close(self) -> None:
         """Give them all up."""
+        for fetch, asked in tuple(self._asked.values()):
+            self._parents.give_up(asked)
+            self._fail(fetch, Failure.ABANDONED)
+        self._asked.clear()
+        for fill in tuple(self._taken):
+            self._finish(fill, Failure.ABANDONED)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,26 +106,31 @@ class Fills:
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: a fill ended: %r", self._machine.service.name, error, exc_info=error)
+            self._log(error)
+
+    def _log(self, error: BaseException) -> None:
+        logger.error("%s: a fill ended: %r", self._machine.service.name, error, exc_info=error)
 
     # ---- one fill ----------------------------------------------------------------------------------------------
 
-    async def _fill(self, fetch: Fetch, content: AsyncIterator[bytes] | None) -> None:
-        """Carry a fetch to its end. However it ends, the machine learns of it, so that nobody waits for ever."""
+    async def _fill(self, fetch: Fetch, content: AsyncIterator[bytes] | None, begun: Asked | None = None) -> None:
+        """Carry a fetch to its end. However it ends, the machine learns of it, so that nobody waits for ever. `begun`:
+        it was sent, and what came of that is not the end."""
         counter: int | None = None
         try:
-            if self._tier is not None and may_ask_tier(fetch):
+            if begun is None and self._tier is not None and may_ask_tier(fetch):
                 found = await self._tier.ask(fetch)
                 if found is not None and self._land_found(fetch, found):
                     return
                 counter = found.counter if found is not None else None
-            begun = fetch.entry
-            prefix = await self._bodies.load(begun) if begun is not None and begun.part is not None else None
+            entry = fetch.entry
+            prefix = await self._bodies.load(entry) if entry is not None and entry.part is not None else None
             exchange = await self._parents.exchange(
                 fetch.request,
                 content,
                 body_length=_content_length(fetch.request) if content is not None else None,
                 on_interim=partial(self._pass_on_interim, fetch),
+                begun=begun,
             )
         except UpstreamFailed as failed:
             self._fail(fetch, failed.why)
@@ -104,9 +139,26 @@ class Fills:
             # Also a bug of ours: its fetch must fail like any other.
             self._fail(fetch, Failure.ABANDONED if isinstance(error, asyncio.CancelledError) else Failure.INTERNAL)
             raise
-        await self._receive(fetch, exchange, prefix, counter)
+        await self._write_out(self._landed(fetch, exchange, prefix, counter))
 
-    async def _receive(self, fetch: Fetch, exchange: Exchange, prefix: Body | None, counter: int | None) -> None:
+    def _came(self, fetch: Fetch, what: Exchange | Asked) -> None:
+        """Of a fill without a task: the parent's head has come, or there is more to do for it."""
+        del self._asked[fetch.id]
+        if isinstance(what, Asked):
+            self._run(self._fill(fetch, None, what))
+            return
+        try:
+            fill = self._landed(fetch, what, None, None)
+        except Exception as error:
+            self._log(error)
+            return
+        if fill.wanted or fill.bodiless:
+            self._taken[fill] = None
+            fill.take()
+        else:
+            self._run(self._write_out(fill))
+
+    def _landed(self, fetch: Fetch, exchange: Exchange, prefix: Body | None, counter: int | None) -> Fill:
         """The parent's head has come. `prefix`: the part that is stored of the body. `counter`: the tier's."""
         now = self._clock()
         try:
@@ -116,7 +168,6 @@ class Fills:
             raise
         record = self._recorder.fetch(fetch, now, exchange.head)
         record.parent = exchange.parent
-        relayed = any(isinstance(answer, Relay) and answer.body for answer in landing.answers.values())
         body = self._bodies.begin(landing.store) if landing.store is not None else Body(kept=False)
         if landing.prefix is not None:
             body.write((prefix and prefix.whole) or b"")
@@ -125,30 +176,50 @@ class Fills:
         self._resolve(landing, body)
         for entry in landing.changed:
             self._share(entry, counter)
+        return Fill(self, fetch, exchange, landing, body, record, counter)
+
+    async def _write_out(self, fill: Fill) -> None:
+        """Write its body, or what is left of it."""
         why: Failure | None = Failure.ABANDONED  # if this task is cancelled
         try:
-            wanted = landing.store is not None or relayed
-            why = await self._write_body(fetch, exchange, landing, body, record) if wanted else None
+            why = await self._write_body(fill) if fill.wanted else None
         except UpstreamFailed as failed:
-            why = None if self._machine.counts_as_whole(failed.why, exchange.head) else failed.why
-            name = self._machine.service.name
-            logger.warning("%s: %s broke off after %d bytes: %s", name, record.url, body.size_bytes, failed)
+            why = self.broke_off(fill, failed)
         finally:
-            exchange.close()
-            self._end(fetch, body, record, why)
-            if self._bodies.keep(landing.store):
-                self._share(landing.store, counter)
+            self._finish(fill, why)
 
-    async def _write_body(
-        self, fetch: Fetch, exchange: Exchange, landing: Landing, body: Body, record: FetchRecord
-    ) -> Failure | None:
+    def broke_off(self, fill: Fill, failed: UpstreamFailed) -> Failure | None:
+        name, size = self._machine.service.name, fill.body.size_bytes
+        logger.warning("%s: %s broke off after %d bytes: %s", name, fill.record.url, size, failed)
+        return None if self._machine.counts_as_whole(failed.why, fill.exchange.head) else failed.why
+
+    def finish(self, fill: Fill, why: Failure | None) -> None:
+        try:
+            self._finish(fill, why)
+        except Exception as error:
+            self._log(error)
+
+    def write_rest(self, fill: Fill, chunk: bytes) -> None:
+        self._taken.pop(fill, None)
+        fill.exchange.leave(chunk)
+        self._run(self._write_out(fill))
+
+    def _finish(self, fill: Fill, why: Failure | None) -> None:
+        self._taken.pop(fill, None)
+        fill.exchange.close()
+        self._end(fill.fetch, fill.body, fill.record, why)
+        if self._bodies.keep(fill.landing.store):
+            self._share(fill.landing.store, fill.counter)
+
+    async def _write_body(self, fill: Fill) -> Failure | None:
         """Write the body as it comes; None: all of it came."""
+        fetch, landing, body, record = fill.fetch, fill.landing, fill.body, fill.record
         encoder = ENCODERS[landing.coding]() if landing.coding else None
-        async for chunk in exchange.chunks():
+        async for chunk in fill.exchange.chunks():
             if landing.cut_at is not None and body.size_bytes + len(chunk) > landing.cut_at:
                 return Failure.TOO_LARGE
             body.write(chunk if encoder is None else encoder.add(chunk))
-            if body.kept and body.size_bytes > self._machine.service.largest:
+            if body.kept and body.size_bytes > self.largest:
                 # For the machine it ends here; for those who read it, it streams on.
                 body.let_pass()
                 self._report_end(fetch, body, record, Failure.TOO_LARGE)

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Callable
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.machine.machine import EdgeMachine
-from cdnkit.policy.plan import Assemble, Decision, Fetch, Plan, Refuse, Serve
+from cdnkit.policy.plan import Assemble, Decision, Fetch, Join, Plan, Refuse, Serve
 from edge.fills import Fills
 from edge.response import Response
 from edge.stored_bodies import StoredBodies, reader_of
-from edge.tickets import Tickets
+from edge.tickets import Recipient, Tickets
 from edge.viewer import Viewer
 
 
@@ -31,13 +31,11 @@ class Responses:
         self._clock = clock
 
     def at_once(self, plan: Decision) -> Response | None:
-        """The response that this plan makes without any waiting, its body whole. None: there is no such, and `get` must
-        follow."""
+        """The response that this plan makes without any waiting, its body whole. None: there is no such, and `wait` or
+        `get` must follow."""
         if isinstance(plan, Refuse):
             return Response(plan)
         if not isinstance(plan, Serve):
-            # It may land before the task begins that waits for it.
-            self._tickets.hold(plan.ticket)
             return None
         if plan.pieces is not None or plan.refresh is not None:
             return None
@@ -45,6 +43,15 @@ class Responses:
         if plan.body and (body is None or body.whole is None):
             return None
         return Response(plan, whole=b"" if body is None else body.whole or b"")
+
+    def wait(self, plan: Fetch | Join, recipient: Recipient) -> None:
+        """Carry the plan out; the response is given to `recipient`."""
+        self._tickets.give_to(plan.ticket, recipient)
+        if isinstance(plan, Fetch):
+            self._fills.start(plan)
+
+    def stop_waiting(self, plan: Fetch | Join) -> None:
+        self._tickets.close(plan.ticket)
 
     def begin(self, plan: Serve) -> Response:
         """The response, without a reader where the body is not at hand. As long as its reader is there, so is the body,

@@ -7,9 +7,12 @@ that are alike share.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from cdnkit.policy.http.messages import Lines
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.machine.short_way import Alike, Target
+from cdnkit.policy.plan import Plan
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.policy.record.object_class import ObjectClass, classify
 from cdnkit.policy.store.entry import Entry
@@ -47,13 +50,16 @@ class Short:
         self._record: RequestRecord | None = None
         self._vary_count = -1
 
-    def hit(self, text: str) -> "ShortHit | None":
-        """The response to the one with this target; None: it takes the long way, and nothing has changed."""
+    def hit(self, text: str) -> "ShortHit | Target | None":
+        """The response to the one with this target; its target, if there is none; None: it takes the long way. Nothing
+        has changed then."""
         alike, now, way = self._alike, self._clock(), self._way
         found = way.find(alike, text, now)
         if found is None:
             return None
         target, entry = found
+        if entry is None:
+            return target
         status, span = entry.status, None
         body: bytes | memoryview = b""
         if alike.conditional:
@@ -93,12 +99,18 @@ class Short:
         record.head_bytes += len(text)
         return ShortHit(head, body, record, self._recorder)
 
+    def missing(self, target: Target, text: str, now: float) -> Plan | None:
+        """What to do for a request that has just been found to be for this target, and no hit; None: it takes the long
+        way."""
+        return self._way.on_missing(self._alike, target, text, now)
+
     def _ready(self, target: Target, entry: Entry) -> "_Ready":
         first: _Ready | None = entry.prepared_parts
         if first is not None and first.other is not None:
             return first.other
         content_type = entry.content_type if entry.status in OF_THE_OBJECT else ""
-        made = _Ready(self._wire, entry, *classify(target.path, content_type))
+        whole = self._wire.status(entry.status) + self._wire.fields(entry.prepared)
+        made = _Ready(self._wire, whole, *classify(target.path, content_type))
         leave_out(entry.prepared)
         if first is None:
             entry.prepared_parts = made
@@ -118,19 +130,18 @@ class Short:
         return url
 
 
-class _Ready:
-    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew."""
+class _Ready(msgspec.Struct, gc=False):
+    """What is made of an entry's prepared head for one version of HTTP, until that head is made anew. In no cycle of
+    references."""
 
-    __slots__ = ("not_modified", "object_class", "other", "partial", "rendition", "whole", "wire")
-
-    def __init__(self, wire: "Wire", entry: Entry, object_class: ObjectClass, rendition: str) -> None:
-        self.wire = wire
-        self.whole = wire.status(entry.status) + wire.fields(entry.prepared)
-        self.object_class = object_class
-        self.rendition = rendition
-        self.not_modified = self.partial = b""
-        self.other: _Ready | None = None
-        """The same for the other version."""
+    wire: "Wire"
+    whole: bytes
+    object_class: ObjectClass
+    rendition: str
+    not_modified: bytes = b""
+    partial: bytes = b""
+    other: "_Ready | None" = None
+    """The same for the other version; that one has none."""
 
     def of_304(self, lines: Lines) -> bytes:
         self.not_modified = self.wire.status(304) + self.wire.fields(lines)

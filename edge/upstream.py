@@ -15,14 +15,16 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.upstream.link import Link
-from cdnkit.policy.upstream.retry import SAFE, FailedTry, Reach, may_retry, may_reuse_connection, needs_own_connection
+from cdnkit.policy.upstream.retry import FailedTry, Reach, may_retry, may_reuse_connection, needs_own_connection
 from cdnkit.settings.parent_url import WANTED, parent_url
 from edge.errors import UpstreamFailed
+from edge.parent.attempt import FAREWELL, Attempt, is_farewell
 from edge.parent.dialer import Dialer, ParentConnection
 from edge.parent.exchange import Exchange, OnInterim
 from edge.parent.http1 import Http1Connection
 from edge.parent.http2 import Http2Connection
 from edge.parent.repeatable import Repeatable
+from edge.parent.request_head import request_head
 from edge.parent.slots import Slots
 
 __all__ = ["Exchange", "OnInterim", "ParentHttp", "Upstream"]
@@ -35,9 +37,6 @@ KEEP_ALIVE_S = 4.0
 DRAINING = 2
 """At most this many times `connections` are open while a parent leaves older ones (GOAWAY) on which it still responds.
 Beyond that each exchange has a connection of its own, and waits for it."""
-
-_OURS = frozenset({"host", "content-length", "transfer-encoding"})
-"""Request fields that are written here: `host` first, the others as the body requires."""
 
 _ALPN = {"1.1": ["http/1.1"], "2": ["h2"], "auto": ["h2", "http/1.1"]}
 
@@ -97,18 +96,19 @@ class Upstream:
         *,
         body_length: int | None = None,
         on_interim: OnInterim | None = None,
+        begun: Attempt | None = None,
     ) -> Exchange:
         """Ask the parent, under the request's `host` field or, without one, its own name; UpstreamFailed when no final
         head comes.
 
         `body` is streamed: with its Content-Length if `body_length` promises one, else chunked. `on_interim` is
         called with 102, 103 and other interim responses as they come, with all their fields; never with 100 (which
-        is between the parent and this node), and 101 is refused.
+        is between the parent and this node), and 101 is refused. `begun`: the first try, which is over.
         """
         if self._closed:
             raise UpstreamFailed(Failure.ABANDONED, "this node is closing")
         if self._http == "1.1":
-            return await self._exchange_http1(request, [], body, body_length, on_interim)
+            return await self._exchange_http1(request, [], body, body_length, on_interim, begun)
         if body is None:
             return await self._exchange_http2(request, None, None, on_interim)
         kept = Repeatable(body)
@@ -119,6 +119,22 @@ class Upstream:
             raise
         await kept.once()
         return exchange
+
+    def begin(self, request: RequestHead, on_interim: OnInterim, over: Callable[[Attempt], None]) -> Attempt | None:
+        """Send a request without content at once, where a connection rests on which it may go: `over` is called when a
+        response's head has come, or none will. None: nothing is sent, and `exchange` must be awaited."""
+        rests = self._idle and self._http == "1.1" and not self._closed and self._slots.free
+        if not rests or not may_reuse_connection(request.method, self._waits, body=False):
+            return None
+        try:
+            head = request_head(request, self._authority)
+        except UpstreamFailed:
+            return None  # as `exchange` will say
+        self._slots.taken += 1
+        connection = self._idle.pop()
+        begun = Attempt(connection, partial(self._release, connection), over)
+        connection.begin(head, request.method, begun, on_interim)
+        return begun
 
     def _weigh(self, failed: UpstreamFailed, method: str, tries: list[FailedTry], body: object) -> None:
         """Raise it again unless the request may be sent once more."""
@@ -146,22 +162,27 @@ class Upstream:
         body: AsyncIterator[bytes] | None,
         body_length: int | None,
         on_interim: OnInterim | None,
+        begun: Attempt | None = None,
     ) -> Exchange:
-        head = self._request_head(request, body is not None, body_length)
-        await self._slot(self._clock() + self._waits.connect)
+        head = request_head(request, self._authority, has_body=body is not None, body_length=body_length)
         connection: Http1Connection | None = None
+        if begun is None:
+            await self._slot(self._clock() + self._waits.connect)
+        else:
+            connection = begun.connection
         may_cross = may_reuse_connection(request.method, self._waits, body=body is not None)
         try:
             while True:
                 try:
+                    if begun is not None and begun.failure is not None:
+                        failure, begun = begun.failure, None
+                        raise failure
                     # After a failure on a new one: whatever ended a kept connection has likely ended the others too.
                     kept = self._idle and may_cross and not tries
                     connection = self._idle.pop() if kept else await self._connect_http1()
                     response = await connection.exchange(head, request.method, body, body_length, on_interim)
-                    if response.status == 408 and connection.used and not connection.reusable:
-                        # The parent was tired of a connection that rested, and has not read what crossed with that
-                        # (RFC 9110 §15.5.9): as good as dead in silence, if the request may be asked again.
-                        raise UpstreamFailed(Failure.RESET, "408 on a kept connection", Reach.DROPPED)
+                    if is_farewell(response, connection):
+                        raise UpstreamFailed(*FAREWELL)
                     return Exchange(response, connection.incoming, partial(self._release, connection))
                 except UpstreamFailed as failed:
                     if connection is not None:
@@ -196,23 +217,6 @@ class Upstream:
             self._idle.remove(connection)
         if connection in self._shared:
             self._shared.remove(connection)
-
-    def _request_head(self, request: RequestHead, has_body: bool, body_length: int | None) -> bytes:
-        host = request.headers.first("host") or self._authority
-        lines = [f"{request.method} {request.target} HTTP/1.1", f"host: {host}"]
-        for name, value in request.headers.lines:
-            if name not in _OURS:
-                lines.append(f"{name}: {value}")
-        if has_body:
-            lines.append("transfer-encoding: chunked" if body_length is None else f"content-length: {body_length}")
-        elif request.method not in SAFE:
-            lines.append("content-length: 0")
-        text = "\r\n".join(lines)
-        # A line break in a value would be a field, or a request, of the viewer's own making.
-        one_each = text.count("\n") == text.count("\r") == len(lines) - 1 and lines[0].count(" ") == 2
-        if one_each and "\0" not in text and (text.isascii() or max(text) <= "\xff"):
-            return f"{text}\r\n\r\n".encode("latin-1")
-        raise UpstreamFailed(Failure.GARBAGE, "the request holds characters HTTP cannot carry")
 
     # ---- HTTP/2: few connections, shared -----------------------------------------------------------------------
 
@@ -379,7 +383,7 @@ class Upstream:
         return True
 
     def _http1(self, _: str | None) -> Http1Connection:
-        return Http1Connection(self._waits, self._keep_alive, self._gone)
+        return Http1Connection(self._waits, self._keep_alive, self._gone, bare=self._dialer.bare)
 
     def _http2_or_1(self, alpn: str | None) -> ParentConnection:
         """Without TLS it is HTTP/2 from the first byte."""

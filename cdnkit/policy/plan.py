@@ -8,6 +8,7 @@ wait.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
@@ -119,6 +120,8 @@ class Serve:
     """The gate's, where it is the page of a refusal."""
     admitted: Admitted | None = None
     """As of a `Refuse`."""
+    shell: Any = field(default=None, init=False, compare=False)
+    """What a shell has made of its head, for all who get it."""
 
     @property
     def reason(self) -> str:
@@ -226,7 +229,7 @@ class Purged:
     dropped: list[int]
     """Ids of entries whose bodies are no longer needed."""
     changed: list[Entry] = field(default_factory=list)
-    """Stored responses that it made stale."""
+    """Stored responses that it made stale, if they are not very many: those the machine's `settle` names, later."""
     everything: bool = False
     """No body is needed any more; `dropped` does not list them."""
     lasting: bool = True

@@ -18,6 +18,9 @@ from cdnkit.replay.trace import Ended, Event, Gap, Landed, Ordered
 MOST_DIFFERENCES = 1000
 """Differences that are kept. With other rules than the live node had, every request may be one."""
 
+SETTLED_AT_ONCE = 1024
+"""Of what a soft purge of very many made stale."""
+
 
 @dataclass(slots=True, order=True)
 class Difference:
@@ -72,6 +75,8 @@ class ReplayNode:
                 self._ended(event)
             case Ordered():
                 self.machine.on_purge(PurgeOrder(event.what, event.value, event.soft), event.at)
+                while self.machine.settle(SETTLED_AT_ONCE, self.machine.soft_purges) is not None:
+                    pass  # nobody waits here
             case Gap():
                 self._gap(event)
 

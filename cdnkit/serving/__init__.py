@@ -3,7 +3,7 @@
 from cdnkit.serving.asgi_frames import ASIDE
 from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES
 from cdnkit.serving.exchange import status_line
-from cdnkit.serving.front_roles import Client, Whole
+from cdnkit.serving.front_roles import Client, Later, Outlet, Whole
 from cdnkit.serving.guard import Guarded, HostName, guard_of
 from cdnkit.serving.heads import Fields
 from cdnkit.serving.hpack import field_block, status_block
@@ -24,9 +24,11 @@ __all__ = [
     "Fields",
     "Guarded",
     "HostName",
+    "Later",
     "Left",
     "Listener",
     "ListenerLimits",
+    "Outlet",
     "PortInUse",
     "Stalled",
     "Whole",

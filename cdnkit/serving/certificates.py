@@ -1,12 +1,12 @@
-"""A certificate and its key in two files: whether they can be used, and the TLS context made of them."""
+"""A certificate and its key in two files: whether they can be used, and the TLS context made of them.
+
+`cryptography` is imported where it reads one: a listener without TLS starts sooner, and in 10 MB less.
+"""
 
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 ALPN = ["h2", "http/1.1"]
 """Protocols offered over TLS, the preferred first (RFC 7301)."""
@@ -24,6 +24,9 @@ def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None
 
     The certificate file may hold the chain after the leaf, as every server takes it; the key has no passphrase.
     """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
     for file in (certificate, key):
         try:
             file.read_bytes()
@@ -52,6 +55,8 @@ def flaw_of(certificate: Path, key: Path, now: float) -> tuple[Path, str] | None
 
 def flaw_of_authorities(file: Path) -> str | None:
     """Why the certificates in a file cannot verify anybody; None: they can."""
+    from cryptography import x509
+
     try:
         x509.load_pem_x509_certificates(file.read_bytes())
     except OSError as error:
@@ -80,6 +85,8 @@ def keep_server_name(connection: ssl.SSLSocket | ssl.SSLObject, host: str | None
 
 def names_of(certificate: bytes) -> frozenset[str]:
     """The hosts and addresses that the first certificate in PEM is for."""
+    from cryptography import x509
+
     leaf = x509.load_pem_x509_certificates(certificate)[0]
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -21,10 +21,14 @@ class FrontWriter(Protocol):
     @property
     def stalled_after(self) -> float: ...
 
-    async def drained(self) -> None: ...
+    @property
+    def full(self) -> bool:
+        """The transport takes no more for now."""
+        ...
 
 
 CLOSES = b"connection: close\r\n"
+LENGTHLESS = b"transfer-encoding: chunked\r\n"
 
 
 def status_line(status: int) -> bytes:
@@ -32,11 +36,24 @@ def status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d \r\n" % status
 
 
+def write_interim(transport: asyncio.Transport, status: int, lines: Iterable[tuple[str, str]]) -> None:
+    """Send an interim response, if the client is there."""
+    if not transport.is_closing():
+        fields = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        transport.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{fields}\r\n".encode("latin-1"))
+
+
+def failure(end_of_head: bytes) -> bytes:
+    """The response where the application made none."""
+    return status_line(500) + b"content-length: 0\r\n" + CLOSES + end_of_head
+
+
 class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "_bodiless", "_closes", "_front", "_head", "_left", "_method", "_received", "begun", "complete", "ends", "gone",
+        "_bodiless", "_closes", "_drain", "_front", "_head", "_left", "_method", "_received", "begun", "complete",
+        "ends", "gone",
     )  # fmt: skip
 
     def __init__(self, front: FrontWriter, method: str, *, closes: bool) -> None:
@@ -58,6 +75,7 @@ class Exchange:
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the client has left."""
         self._received = False
+        self._drain: asyncio.Future[None] | None = None
 
     async def receive(self) -> dict[str, Any]:
         """The request has no content; what can still come is that the client leaves."""
@@ -71,12 +89,20 @@ class Exchange:
         if not self.gone.done():
             self.gone.set_result(None)
 
+    def wake(self) -> None:
+        """The transport takes more, or is gone."""
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    async def _drained(self) -> None:
+        if self._front.full and not self._front.transport.is_closing():
+            self._drain = asyncio.get_running_loop().create_future()
+            await self._drain
+
     def interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
         """Send an interim response, if the final one's head is not out."""
-        if self.begun or self._front.transport.is_closing():
-            return
-        fields = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        self._front.transport.write(f"HTTP/1.1 {status} {phrase_of(status)}\r\n{fields}\r\n".encode("latin-1"))
+        if not self.begun:
+            write_interim(self._front.transport, status, lines)
 
     async def send(self, message: Any) -> None:
         """ASGI's `send`; Left once the client is gone, Stalled if it takes nothing."""
@@ -99,16 +125,14 @@ class Exchange:
             self._front.transport.write(self._head + body if self._head else body)
         self._head = b""
         self.complete = not more
-        await wait_for_client(
-            self._front.drained, self._front.transport.get_write_buffer_size, self._front.stalled_after
-        )
+        await wait_for_client(self._drained, self._front.transport.get_write_buffer_size, self._front.stalled_after)
         if more and self._front.transport.is_closing():
             raise Left("the client closed the connection")
 
     def fail(self) -> None:
         """The application ended without a whole response: the client gets what there is of it."""
         if not self.begun:
-            self._head = status_line(500) + b"content-length: 0\r\n" + CLOSES + self._front.end_of_head
+            self._head = failure(self._front.end_of_head)
         self._front.transport.write(self._head)
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -125,6 +149,6 @@ class Exchange:
         if self._closes:
             lines.append(CLOSES)
         if not sized:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(LENGTHLESS)
         lines.append(self._front.end_of_head)
         self._head = b"".join(lines)

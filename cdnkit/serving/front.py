@@ -19,9 +19,10 @@ from cdnkit.serving.certificates import ServerContext, server_name
 from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
 from cdnkit.serving.frames import PREFACE
-from cdnkit.serving.front_roles import Client, FrontListener, Whole, extensions_of
+from cdnkit.serving.front_roles import Client, FrontListener, Later, Whole, extensions_of
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE
 from cdnkit.serving.inbox import GONE
+from cdnkit.serving.later import LaterExchange
 from cdnkit.serving.patience import Stalled
 
 JOINED_BYTES = 64 * 1024
@@ -39,7 +40,7 @@ class Front(asyncio.Protocol):
     """One client's connection. Thousands of them are idle: each attribute counts."""
 
     __slots__ = (
-        "_alarm", "_buffered", "_closing", "_deadline", "_drain", "_ended", "_exchange", "_full", "_inner", "_kept",
+        "_alarm", "_buffered", "_closing", "_deadline", "_ended", "_exchange", "_full", "_inner", "_kept",
         "_left", "_listener", "_loop", "_rest", "_timer", "_unfinished", "client", "connection", "cut_off", "transport",
     )  # fmt: skip
 
@@ -56,7 +57,8 @@ class Front(asyncio.Protocol):
         """hypercorn has the connection."""
         self._kept = b""
         """What came and waits: the beginning of a head, or requests behind one that takes time."""
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | LaterExchange | None = None
+        """That of the request which takes time."""
         self._unfinished: Whole | None = None
         """A response of which the client has not taken all."""
         self._rest: memoryview | bytes = b""
@@ -69,7 +71,6 @@ class Front(asyncio.Protocol):
         """Bytes that the transport held when the last piece was written: once it is closed, it cannot say."""
         self._closing = False
         self.cut_off = False
-        self._drain: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._alarm = 0
         """When it rings, at the deadline or before."""
@@ -106,9 +107,10 @@ class Front(asyncio.Protocol):
             self._inner.connection_lost(exc)
         if self._unfinished is not None:
             self._finish("")
-        if self._exchange is not None:
-            self._exchange.leave()
-            self._wake()
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.leave()
+            exchange.wake()
 
     def eof_received(self) -> bool:
         if self._left:
@@ -174,7 +176,7 @@ class Front(asyncio.Protocol):
                 self._kept = data[begin:]
                 if PREFACE.startswith(self._kept):
                     pass
-                elif not _may_become_canonical(self._kept):
+                elif not _may_become_canonical(self._kept, self._listener.limits.head):
                     self._kept = b""
                     self._leave(data[begin:])
                 elif begin or self._deadline - self._loop.time() > self._listener.limits.head_within:
@@ -196,9 +198,8 @@ class Front(asyncio.Protocol):
                 self._kept = data[begin:]
                 self._begin(method, answer, closes=fields.closes)
                 return
-            if fields.closes and not answer.ends:
-                answer.ends = True
-                answer.head += CLOSES
+            if fields.closes:
+                _close_after(answer)
             if not self._write(answer):
                 self._kept = data[begin:]
                 return
@@ -305,7 +306,7 @@ class Front(asyncio.Protocol):
         if self._left and self._inner is not None:
             self._inner.resume_writing()
         elif self._exchange is not None:
-            self._wake()
+            self._exchange.wake()
         elif self._unfinished is not None:
             self._write_rest()
             if not self._full:
@@ -314,23 +315,42 @@ class Front(asyncio.Protocol):
 
     # ---- a response that takes time --------------------------------------------------------------------------------
 
-    def _begin(self, method: str, scope: Scope, *, closes: bool) -> None:
+    def _begin(self, method: str, answer: Later | Scope, *, closes: bool) -> None:
         self._listener.waiting.pop(self, None)
+        if isinstance(answer, Later):
+            later = self._exchange = LaterExchange(self, method, answer, closes=closes)
+            answer.begin(later)
+        else:
+            self.call(method, answer, closes=closes)
+
+    def call(self, method: str, scope: Scope, *, closes: bool) -> None:
+        """Have the application respond to the request under way, as a task."""
         exchange = self._exchange = Exchange(self, method, closes=closes)
         scope["extensions"] = extensions_of(self.client, self.transport, exchange.interim)
         scope["extensions"][GONE] = exchange.gone
-        self._listener.run(scope, exchange, self._over)
 
-    def _over(self) -> None:
-        """The application has ended."""
-        exchange, self._exchange = self._exchange, None
-        assert exchange is not None
-        exchange.leave()
-        if not exchange.complete:
-            exchange.fail()
+        def over() -> None:
+            exchange.leave()
+            if not exchange.complete:
+                exchange.fail()
+            self.over(ends=not exchange.complete or exchange.ends)
+
+        self._listener.run(scope, exchange, over)
+
+    def answer(self, answer: Whole, *, closes: bool) -> None:
+        """The response to the request under way is whole."""
+        self._exchange = None
+        if closes:
+            _close_after(answer)
+        if self._write(answer):
+            self.over(ends=answer.ends)
+
+    def over(self, *, ends: bool) -> None:
+        """The request under way is over; `ends`: so is the connection."""
+        self._exchange = None
         if self.transport.is_closing():
             return
-        if not exchange.complete or exchange.ends:
+        if ends:
             self.hang_up()
             return
         self._deadline = self._loop.time() + self._listener.limits.idle
@@ -344,15 +364,9 @@ class Front(asyncio.Protocol):
     def stalled_after(self) -> float:
         return self._listener.limits.stalled
 
-    async def drained(self) -> None:
-        """Until the transport takes more, or is gone."""
-        if self._full and not self.transport.is_closing():
-            self._drain = self._loop.create_future()
-            await self._drain
-
-    def _wake(self) -> None:
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
+    @property
+    def full(self) -> bool:
+        return self._full
 
     # ---- hypercorn -------------------------------------------------------------------------------------------------
 
@@ -401,8 +415,15 @@ class Front(asyncio.Protocol):
         self.transport.close()
 
 
-def _may_become_canonical(begun: bytes) -> bool:
-    """Whether more bytes could make a canonical head of these."""
-    if len(begun) > LARGEST_HEAD or begun.count(b"\n") != begun.count(b"\r\n"):
+def _close_after(answer: Whole) -> None:
+    """Have the client know that it is the connection's last."""
+    if not answer.ends:
+        answer.ends = True
+        answer.head += CLOSES
+
+
+def _may_become_canonical(begun: bytes, largest: int) -> bool:
+    """Whether more bytes could make a canonical head of these: one beyond `largest` is refused before it is whole."""
+    if len(begun) > min(largest, LARGEST_HEAD) or begun.count(b"\n") != begun.count(b"\r\n"):
         return False
     return REQUEST_LINE.match(begun) is not None or (b"\n" not in begun and begun[:1] in (b"G", b"H"))

@@ -1,7 +1,7 @@
 """What a front needs of its listener and of its application, and what it tells the application of its client."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from starlette.types import Scope
@@ -47,11 +47,71 @@ class Whole:
         raise NotImplementedError
 
 
+class Outlet(Protocol):
+    """What a response that comes later is given to. One of `whole`, `call`, `end` and `fail` is its last call."""
+
+    @property
+    def full(self) -> bool:
+        """The client takes no more for now: `Later.on_room` is called when it does."""
+        ...
+
+    def interim(self, status: int, lines: Iterable[tuple[str, str]]) -> None:
+        """Send an interim response."""
+        ...
+
+    def whole(self, answer: Whole) -> None:
+        """All of it is there."""
+        ...
+
+    def call(self, scope: Scope) -> None:
+        """It takes a task after all: the application is to be called."""
+        ...
+
+    def start(self, head: bytes, length: int | None, *, ends: bool) -> None:
+        """Its head, as of a `Whole`; a body of so many bytes follows, or (None) one that says where it ends."""
+        ...
+
+    def write(self, piece: bytes) -> None:
+        """More of its body."""
+        ...
+
+    def end(self) -> None:
+        """It was all written."""
+        ...
+
+    def fail(self) -> None:
+        """Nothing more comes, and it is not whole."""
+        ...
+
+
+class Later:
+    """A response that is not there yet, or not all of it. No task waits for it; the application has a class of its own
+    for it."""
+
+    __slots__ = ()
+
+    def begin(self, outlet: Outlet) -> None:
+        """Called once, and nothing is given to the outlet before it has returned."""
+        raise NotImplementedError
+
+    def on_room(self) -> None:
+        """The client takes more again."""
+        raise NotImplementedError
+
+    def on_sent(self) -> None:
+        """The client has it all, or soon will have; after `Outlet.end`."""
+        raise NotImplementedError
+
+    def on_left(self, why: str) -> None:
+        """The client has left, or (`why`) was dropped: nothing more is sent to it."""
+        raise NotImplementedError
+
+
 class FrontApplication(Protocol):
     """An ASGI application that can also answer at once."""
 
-    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Scope:
-        """A response that is there, or the scope with which the application is to be called."""
+    def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Later | Scope:
+        """A response that is there, one that will be, or the scope with which the application is to be called."""
         ...
 
 

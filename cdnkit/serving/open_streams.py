@@ -1,6 +1,7 @@
 """The streams of an HTTP/2 connection: requests that can be answered at once are, and the others are tasks.
 
 HEADERS ─► Heads ─┬─ canonical ─► application.respond ─┬─► a whole response: HEADERS and DATA
+                  │                                    ├─► one that comes later: the same, piece by piece
                   │                                    └─┐
                   └─ any other request ──────────────────┴─► a task, with a StreamExchange
 """
@@ -16,10 +17,11 @@ from cdnkit.serving import frames
 from cdnkit.serving.exchange_http2 import StreamExchange
 from cdnkit.serving.frame_reader import FrameReader
 from cdnkit.serving.frames import FRAME_HEAD, LARGEST_FRAME, LARGEST_WINDOW, Code, ConnectionFault
-from cdnkit.serving.front_roles import Client, FrontListener, Whole, extensions_of
+from cdnkit.serving.front_roles import Client, FrontListener, Later, Whole, extensions_of
 from cdnkit.serving.heads_http2 import PATH, Head, Priority, check, priority_of, scope_of
 from cdnkit.serving.hpack import TABLE_SIZE_0, FieldDecoder
 from cdnkit.serving.http2 import DECODED_HEADS
+from cdnkit.serving.later_http2 import LaterStream
 from cdnkit.serving.patience import Left, Stalled
 from cdnkit.serving.sender import Sender
 from cdnkit.serving.streams import Stream
@@ -230,6 +232,10 @@ class OpenStreams:
             answer = self._listener.application.respond(head.method, path.decode("ascii"), head.canonical, self._client)
             if isinstance(answer, Whole):
                 self._answer(stream_id, answer, head)
+            elif isinstance(answer, Later):
+                stream = self._open(stream_id, head)
+                stream.later = later = LaterStream(self, stream, head.method, answer)
+                answer.begin(later)
             else:
                 self._begin(stream_id, head, answer, ended=True)()
         else:
@@ -287,7 +293,10 @@ class OpenStreams:
         """What has the application respond, when it is called."""
         stream = self._open(stream_id, head)
         stream.receiving, stream.expects = not ended, head.length
-        exchange = stream.exchange = StreamExchange(self, stream, head.method)
+        return self._task_of(stream, head.method, scope, ended=ended)
+
+    def _task_of(self, stream: Stream, method: str, scope: Scope, *, ended: bool) -> Callable[[], None]:
+        exchange = stream.exchange = StreamExchange(self, stream, method)
         if ended:
             exchange.inbox.give({"type": "http.request", "body": b"", "more_body": False})
         scope["extensions"] = extensions_of(self._client, self._transport, exchange.interim)
@@ -302,8 +311,7 @@ class OpenStreams:
             if stream.left is None and not exchange.begun:
                 exchange.fail()
             elif stream.left is None and not exchange.complete:
-                self.sender.flush()  # the client gets what there is
-                self.reset(stream, Code.INTERNAL_ERROR, Left(_RESET))  # it must not be taken for whole
+                self.break_off(stream)
             exchange.leave()
 
         return begin
@@ -312,6 +320,22 @@ class OpenStreams:
         found, own = self._transport.get_extra_info("socket"), self._transport.get_extra_info("sockname")
         return None if found is None or own is None else parse_socket_addr(found.family, own)
 
+    def answer(self, stream: Stream, answer: Whole) -> None:
+        """Send a whole response on a stream that is open already."""
+        stream.answer = answer
+        self.send_head(stream, answer.head, last=not len(answer.body))
+        if len(answer.body):
+            self.send_body(stream, answer.body, last=True)
+
+    def call(self, stream: Stream, method: str, scope: Scope) -> None:
+        """Have the application respond to a request whose stream is open already, as a task."""
+        self._task_of(stream, method, scope, ended=True)()
+
+    def break_off(self, stream: Stream) -> None:
+        """What has begun does not come to its end."""
+        self.sender.flush()  # the client gets what there is
+        self.reset(stream, Code.INTERNAL_ERROR, Left(_RESET))  # it must not be taken for whole
+
     def send_head(self, stream: Stream, block: bytes, *, last: bool, interim: bool = False) -> None:
         block = self._table_update + block + (b"" if interim else self._listener.end_of_block)
         self._table_update = b""
@@ -319,7 +343,7 @@ class OpenStreams:
         if last:
             self._sent(stream)
 
-    def send_body(self, stream: Stream, body: bytes, *, last: bool) -> None:
+    def send_body(self, stream: Stream, body: bytes | memoryview, *, last: bool) -> None:
         stream.push(body, last=last)
         self.sender.push(stream)
         self._connection.watch()
@@ -339,6 +363,8 @@ class OpenStreams:
             self.sender.put(frames.reset(stream.id, Code.NO_ERROR))
         if stream.answer is not None:
             self._confirming.append((stream.answer, stream.taken))
+        if stream.later is not None:
+            stream.later.sent()
         self._connection.rest()
 
     # ---- ending ----------------------------------------------------------------------------------------------------

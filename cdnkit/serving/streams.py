@@ -23,12 +23,28 @@ class Responding(Protocol):
         ...
 
 
+class Coming(Protocol):
+    """A response that comes later, as its stream sees it."""
+
+    def leave(self, why: Left) -> None:
+        """The client has left, or was dropped."""
+        ...
+
+    def wake(self) -> None:
+        """The client takes more."""
+        ...
+
+    def sent(self) -> None:
+        """The last of it has gone."""
+        ...
+
+
 class Stream:
     """From the request's head to the last byte in both directions."""
 
     __slots__ = (
-        "_pieces", "answer", "drain", "ends", "exchange", "expects", "id", "incremental", "left", "over", "pending",
-        "queued", "receiving", "room", "seen", "taken", "urgency", "window",
+        "_pieces", "answer", "drain", "ends", "exchange", "expects", "id", "incremental", "later", "left", "over",
+        "pending", "queued", "receiving", "room", "seen", "taken", "urgency", "window",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, window: int, priority: Priority) -> None:
@@ -57,6 +73,8 @@ class Stream:
         """Bytes of the request that are yet to come, where its head says so."""
         self.answer: Any = None
         """The `Whole` that it sends, or ..."""
+        self.later: Coming | None = None
+        """What it sends comes later, or ..."""
         self.exchange: Responding | None = None
         self.left: Left | None = None
         """Why nothing more is sent: the client has left."""
@@ -96,8 +114,11 @@ class Stream:
         self.taken += most
         self.window -= most
         self.over = self.ends and not self.pending
-        if self.drain is not None and (self.pending <= FEW_BYTES // 2 and (not self.ends or not self.pending)):
-            self.wake()
+        if self.pending <= FEW_BYTES // 2 and (not self.ends or not self.pending):
+            if self.later is not None:
+                self.later.wake()
+            elif self.drain is not None:
+                self.wake()
         return most
 
     async def drained(self) -> None:
@@ -114,6 +135,8 @@ class Stream:
         self._pieces.clear()
         self.pending = 0
         self.receiving = False
+        if self.later is not None:
+            self.later.leave(self.left)
         if self.exchange is not None:
             self.exchange.leave()
         self.wake()

@@ -12,4 +12,5 @@ class Settings(BaseModel):
         validate_default=True,
         use_attribute_docstrings=True,
         allow_inf_nan=False,
+        defer_build=True,
     )

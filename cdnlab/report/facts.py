@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cdnkit.units import visible
 from cdnlab.report import sql
 from cdnlab.report.errors import CausesDoNotSum, ExtraMissing, NoRecords
+from cdnlab.report.progress import OnRead, watched
 from cdnlab.report.run_files import Row, read_nodes, read_players
 from cdnlab.report.words import when
 
@@ -114,8 +115,8 @@ class Report:
         return asdict(self)
 
 
-def build(directory: Path) -> Report:
-    """Count the run in `directory` (docs/architecture.md lists its files).
+def build(directory: Path, on_read: OnRead = lambda _: None) -> Report:
+    """Count the run in `directory` (docs/architecture.md lists its files). `on_read` hears how far reading is.
 
     Lines that cannot be read, such as the last one of a killed process, are left out and noted in `notes`. Raises
     `NoRecords`, `CausesDoNotSum`, `ExtraMissing`.
@@ -126,7 +127,8 @@ def build(directory: Path) -> Report:
     except ModuleNotFoundError as error:
         raise ExtraMissing("duckdb") from error
     with TemporaryDirectory(prefix="cdnlab-report-") as folder, _database(duckdb, files, folder) as db:
-        db.execute(sql.LOAD, {"files": [_GLOBBING.sub(r"[\g<0>]", str(file)) for file in files]})
+        with watched(db, on_read):
+            db.execute(sql.LOAD, {"files": [_GLOBBING.sub(r"[\g<0>]", str(file)) for file in files]})
         db.execute(sql.VIEWS)
         return _count(db, directory, left_out)
 

@@ -15,6 +15,7 @@ from cdnlab.client.signing import signed
 from cdnlab.errors import FAILED, BadUsage
 from cdnlab.lab.run_folder import RunFolder, find_running
 from cdnlab.screen import terminal
+from cdnlab.screen.bar import bar
 from cdnlab.settings.document import Document, read
 from cdnlab.settings.options import checked
 from loadtests import launch
@@ -105,7 +106,13 @@ def show_report(folder: RunFolder, console: Console) -> None:
     """Writes the run's report and shows its tables."""
     from cdnlab import report
 
-    counted = report.build(folder.path)
+    with bar() as shown:
+        reading = shown.add_task("reading the records", total=1.0)
+
+        def on_read(share: float) -> None:
+            shown.update(reading, completed=share, description="counting" if share == 1.0 else "reading the records")
+
+        counted = report.build(folder.path, on_read)
     _, page = report.write(folder.path, counted)
     report.show(counted, console)
     console.print(f"report: {page.absolute()}", soft_wrap=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from cdnkit.policy.gate.hosts import DEFAULT
@@ -21,6 +21,7 @@ from cdnlab.errors import FAILED, BadUsage
 from cdnlab.lab.run_folder import read_json
 from cdnlab.report.words import when
 from cdnlab.screen import terminal
+from cdnlab.screen.bar import bar
 from cdnlab.settings.document import Document
 from edge.record_files import Life, lives_of
 from edge.serve import records_of
@@ -65,16 +66,13 @@ def run(folder: Path, *, as_json: bool) -> int:
     if not lives:
         raise BadUsage(f"{folder}: found no records/<node>.jsonl, so there is nothing to replay")
     results: dict[str, NodeReplay] = {}
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = terminal.console(stderr=True)
-    # It appears at once and goes when all is replayed: a short run shows nothing of it.
-    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+    with bar(hidden=as_json) as shown:
         for life in lives:
             if life.node not in services:
                 found = f"found records of {life.node!r}, wanted a node of {folder / 'cdn.json'}"
                 raise BadUsage(f"{visible(str(life.all_files[0]))}: {found}")
             service = _service(folder, life.name) or services[life.node]
-            results[life.name] = _replay(life, service, profile_of(service), bar)
+            results[life.name] = _replay(life, service, profile_of(service), shown)
     if as_json:
         print(json.dumps({name: _as_json(node) for name, node in results.items()}, indent=2))
     else:
@@ -104,14 +102,14 @@ def _service(folder: Path, life: str) -> Service | None:
         raise BadUsage(f"{file}: cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _replay(life: Life, service: Service, profile: Profile, bar: Progress) -> NodeReplay:
-    reading = bar.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.all_files))
+def _replay(life: Life, service: Service, profile: Profile, shown: Progress) -> NodeReplay:
+    reading = shown.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.all_files))
     start = time.perf_counter()
     try:
-        trace = read_trace(*life.files, workers=life.workers, read=lambda size: bar.advance(reading, size))
+        trace = read_trace(*life.files, workers=life.workers, read=lambda size: shown.advance(reading, size))
         read = time.perf_counter()
-        replaying = bar.add_task(f"{life.name}: replaying", total=len(trace))
-        replayed = replay_node(trace, service, profile, lambda done: bar.update(replaying, completed=done))
+        replaying = shown.add_task(f"{life.name}: replaying", total=len(trace))
+        replayed = replay_node(trace, service, profile, lambda done: shown.update(replaying, completed=done))
     except BadTrace as error:
         raise BadUsage(visible(str(error))) from None
     missing = {why: lines for why in Missing if (lines := trace.missing(why))}

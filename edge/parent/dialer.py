@@ -30,6 +30,11 @@ class Dialer:
     link: Link | None
     within: float
 
+    @property
+    def bare(self) -> bool:
+        """Whether a connection's transport is a socket's, without TLS or simulated wire."""
+        return self.tls is None and self.link is None
+
     async def dial(self, speak: Callable[[str | None], ParentConnection]) -> ParentConnection:
         """A connection just made; UpstreamFailed where none is. `speak`: the protocol for what ALPN says."""
         try:

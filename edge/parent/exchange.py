@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from cdnkit.policy.http.messages import ResponseHead
 from edge.errors import UpstreamFailed
@@ -11,10 +12,56 @@ OnInterim = Callable[[ResponseHead], None]
 """Called with every interim response but 100 (102, 103 ...), in order, before the final head comes."""
 
 
-class Incoming:
-    """A body between the connection that fills it and the one reader that empties it."""
+class Asker(Protocol):
+    """Who has sent a request. One of the two is called, once."""
 
-    __slots__ = ("_chunks", "_consumed", "_waiter", "ended", "failure", "queued_bytes")
+    def on_head(self, head: ResponseHead) -> None:
+        """The final head has come; nothing of the body has been passed on yet."""
+
+    def on_failure(self, failure: UpstreamFailed) -> None:
+        """None comes."""
+
+
+class HeadAwaited:
+    """An asker that waits."""
+
+    __slots__ = ("head",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.head: asyncio.Future[ResponseHead] = loop.create_future()
+
+    def on_head(self, head: ResponseHead) -> None:
+        if not self.head.done():  # else it was cancelled a moment ago
+            self.head.set_result(head)
+
+    def on_failure(self, failure: UpstreamFailed) -> None:
+        if not self.head.done():
+            self.head.set_exception(failure)
+            self.head.exception()  # retrieved: it may be cancelled yet
+
+
+class Taker(Protocol):
+    """Who takes a body as it comes, and is never too slow."""
+
+    def on_chunk(self, chunk: bytes) -> None: ...
+
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of the body, so many bytes, is to be; None: it is to come in chunks."""
+
+    def on_filled(self, size: int) -> None:
+        """So many more bytes are there."""
+
+    def on_end(self) -> None:
+        """Nothing more comes, and nothing is missing."""
+
+    def on_broken(self, failure: UpstreamFailed) -> None:
+        """Nothing more comes."""
+
+
+class Incoming:
+    """A body between the connection that fills it and the one reader that empties it, or who takes it as it comes."""
+
+    __slots__ = ("_chunks", "_consumed", "_waiter", "ended", "failure", "queued_bytes", "taker")
 
     def __init__(self, consumed: Callable[[int], None]) -> None:
         """`consumed` is called with the number of bytes that the reader has just taken, for flow control."""
@@ -24,23 +71,44 @@ class Incoming:
         self.queued_bytes = 0
         self.ended = False
         self.failure: UpstreamFailed | None = None
+        self.taker: Taker | None = None
+        """Set before the first chunk comes; without one they wait for the reader."""
 
     def push(self, chunk: bytes) -> None:
+        if self.taker is not None:
+            self._consumed(len(chunk))
+            self.taker.on_chunk(chunk)
+            return
         self._chunks.append(chunk)
         self.queued_bytes += len(chunk)
         if self._waiter is not None:
             self._wake()
 
+    def place(self, size: int) -> memoryview | None:
+        """Where the rest of the body is to be, if whoever takes it has a place for it."""
+        return None if self.taker is None else self.taker.place(size)
+
+    def filled(self, size: int) -> None:
+        """So many more bytes are in that place."""
+        if self.taker is not None:
+            self.taker.on_filled(size)
+
     def end(self) -> None:
         """Nothing more comes, and nothing is missing."""
         self.ended = True
-        if self._waiter is not None:
+        taker, self.taker = self.taker, None
+        if taker is not None:
+            taker.on_end()
+        elif self._waiter is not None:
             self._wake()
 
     def fail(self, failure: UpstreamFailed) -> None:
         """Nothing more comes; what is queued may still be read before the failure is."""
         self.failure = failure
-        if self._waiter is not None:
+        taker, self.taker = self.taker, None
+        if taker is not None:
+            taker.on_broken(failure)
+        elif self._waiter is not None:
             self._wake()
 
     def _wake(self) -> None:
@@ -82,6 +150,15 @@ class Exchange:
         One reader, once. UpstreamFailed when it breaks off, is shorter than its Content-Length, or stands still.
         """
         return self._incoming.chunks()
+
+    def take(self, taker: Taker) -> None:
+        """Have the body taken as it comes, in place of `chunks`. None of it has come yet."""
+        self._incoming.taker = taker
+
+    def leave(self, chunk: bytes) -> None:
+        """Take no more: this chunk, and what comes behind it, wait for the reader of `chunks`."""
+        self._incoming.taker = None
+        self._incoming.push(chunk)
 
     def when_closed(self, act: Callable[[], None]) -> None:
         """Do this as well when it is closed; it is not yet."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import httptools
 
 from cdnkit.policy.http.messages import Headers, Lines, ResponseHead
+from edge.parent.canonical import canonical
 
 HEAD_LIMIT_BYTES = 65_536
 """Interim heads and the final one together. Fastly takes 69 kB, CloudFront 20 kB, nginx a buffer of 4 or 8 kB."""
@@ -57,6 +58,26 @@ class _Fields:
 
 def read_head(raw: bytes) -> ReceivedHead:
     """The head in `raw`, from its status line to its empty line and nothing else; NotHttp says what is wrong."""
+    plain = canonical(raw, FIELD_LIMIT)
+    if plain is None:
+        return parsed_head(raw)
+    status, lines, length = plain
+    return ReceivedHead(ResponseHead(status, Headers.wrap(lines)), length is None, length, True, None)
+
+
+def why_no_head(begun: bytes, size: int) -> str | None:
+    """Why this beginning cannot become a head; `size`: its bytes, with those of the interim heads before it."""
+    if size > HEAD_LIMIT_BYTES:
+        return f"response head longer than {HEAD_LIMIT_BYTES} bytes"
+    if not begun.startswith(b"HTTP/1."[: len(begun)]):
+        return f"found {begun[:40]!r}, wanted HTTP/1.0 or HTTP/1.1"
+    if b"\n\n" in begun or b"\n\r\n" in begun.replace(b"\r\n", b""):
+        return "lines that end in a bare LF"
+    return None
+
+
+def parsed_head(raw: bytes) -> ReceivedHead:
+    """The same by httptools, whatever the head is."""
     if not raw.startswith(b"HTTP/1."):
         raise NotHttp(f"found {raw[:40]!r}, wanted HTTP/1.0 or HTTP/1.1")
     faulty = False

@@ -17,50 +17,42 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
-import httptools
-
 from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.upstream.retry import Reach
 from edge.bodies import WINDOW_BYTES
 from edge.errors import UpstreamFailed
+from edge.parent.chunked import ChunkedBody
 from edge.parent.deadline import Deadline
-from edge.parent.exchange import Incoming, OnInterim, close_body
-from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head
+from edge.parent.exchange import Asker, HeadAwaited, Incoming, OnInterim, close_body
+from edge.parent.head import HEAD_LIMIT_BYTES, NotHttp, ReceivedHead, read_head, why_no_head
+from edge.parent.reserved import LONG_BYTES, ReservedRead
 
 OF_ITS_REST = 0.8
 """The share of the time that the parent announces (Keep-Alive) for which a connection rests: what is sent at the end of
 that time may cross with its closing. Of the 5 s that Apache and Node announce this is 4 s."""
-
-_CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-class _Chunks:
-    """What httptools calls back for a chunked body; it asks for no trailers, so they are dropped (RFC 9110 §6.5.1)."""
-
-    __slots__ = ("on_body", "on_message_begin", "on_message_complete")
-
-    def __init__(self, on_body: Callable[[bytes], None], begin: Callable[[], None], end: Callable[[], None]) -> None:
-        self.on_body = on_body
-        self.on_message_begin = begin
-        self.on_message_complete = end
 
 
 class Http1Connection(asyncio.Protocol):
     """One connection to the parent, one exchange at a time."""
 
     incoming: Incoming
-    _head: "asyncio.Future[ResponseHead]"
 
-    def __init__(self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]") -> None:
-        """`keep_alive`: seconds it may rest between two exchanges; `gone` is called when it is closed."""
+    def __init__(
+        self, waits: Waits, keep_alive: float, gone: "Callable[[Http1Connection], None]", *, bare: bool = False
+    ) -> None:
+        """`keep_alive`: seconds it may rest between two exchanges; `gone` is called when it is closed. `bare`: its
+        transport is a socket's, without TLS or simulated wire."""
+        self._bare = bare
         self._waits = waits
         self._keep_alive = self._rests = keep_alive
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop, self._late)
         self._late_for = Failure.FIRST_BYTE_TIMEOUT
+        self._asker: Asker | None = None
+        """Who waits for the final head; None: it has come, or will not."""
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
         """Done when the parent has read what was written; None: nobody need wait for that."""
@@ -86,9 +78,23 @@ class Http1Connection(asyncio.Protocol):
         on_interim: OnInterim | None,
     ) -> ResponseHead:
         """Send a request; the final response head, or UpstreamFailed. The body is then read from `incoming`."""
+        awaited = HeadAwaited(self._loop)
+        self.begin(head, method, awaited, on_interim, body, body_length)
+        return await awaited.head
+
+    def begin(
+        self,
+        head: bytes,
+        method: str,
+        asker: Asker,
+        on_interim: OnInterim | None,
+        body: AsyncIterator[bytes] | None = None,
+        body_length: int | None = None,
+    ) -> None:
+        """Send a request; `asker` is called with the final response head, or with the failure."""
         assert self._transport is not None
         self.incoming = Incoming(self._consumed)
-        self._head = self._loop.create_future()
+        self._asker = asker
         self._bodiless = method == "HEAD"
         self._on_interim = on_interim
         self._head_bytes = 0
@@ -97,7 +103,7 @@ class Http1Connection(asyncio.Protocol):
         self._read = self._read_head
         if self.closed:
             self._fail(Failure.RESET, "closed before the request")
-            return await self._head
+            return
         self._transport.write(head)
         if body is None:
             self._sending = None
@@ -105,7 +111,6 @@ class Http1Connection(asyncio.Protocol):
         else:
             self._deadline.clear()
             self._sending = asyncio.create_task(self._send(body, body_length))
-        return await self._head
 
     async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
         """Send a request body: chunked, unless its length was promised. An error of `body` fails the exchange."""
@@ -133,7 +138,7 @@ class Http1Connection(asyncio.Protocol):
         except Exception as error:
             self._break(UpstreamFailed(Failure.INTERNAL, f"the request body: {error!r}"), error)
         else:
-            if not self._head.done():
+            if self._asker is not None:
                 self._wait(self._waits.first_byte, Failure.FIRST_BYTE_TIMEOUT)
             elif not self.incoming.ended:
                 self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
@@ -142,10 +147,10 @@ class Http1Connection(asyncio.Protocol):
 
     async def _written(self, writable: "asyncio.Future[None]") -> None:
         """Wait until the parent reads on; once it responds, the response's own deadline rules."""
-        if not self._head.done():
+        if self._asker is not None:
             self._wait(self._waits.between_bytes, Failure.BETWEEN_BYTES_TIMEOUT)
         await writable
-        if not self._head.done():
+        if self._asker is not None:
             self._deadline.clear()  # how long the next chunk takes is the viewer's affair
 
     @property
@@ -190,7 +195,7 @@ class Http1Connection(asyncio.Protocol):
         self._gone(self)
         if self._resting or self.incoming.ended or self.incoming.failure is not None:
             return
-        if not self._head.done():
+        if self._asker is not None:
             self._fail(Failure.RESET, str(error or "closed before a response"))
         elif self._read == self._read_to_close and error is None:
             self._end()
@@ -240,14 +245,10 @@ class Http1Connection(asyncio.Protocol):
 
     def _await_head(self, data: bytes) -> None:
         """The head is not complete. What cannot become one is refused now rather than when time runs out."""
-        if self._head_bytes + len(data) > HEAD_LIMIT_BYTES:
-            self._fail(Failure.GARBAGE, f"response head longer than {HEAD_LIMIT_BYTES} bytes")
-        elif not data.startswith(b"HTTP/1."[: len(data)]):
-            self._fail(Failure.GARBAGE, f"found {data[:40]!r}, wanted HTTP/1.0 or HTTP/1.1")
-        elif b"\n\n" in data or b"\n\r\n" in data.replace(b"\r\n", b""):
-            self._fail(Failure.GARBAGE, "lines that end in a bare LF")
-        else:
-            self._buffer = data
+        self._buffer = data
+        why = why_no_head(data, self._head_bytes + len(data))
+        if why is not None:
+            self._fail(Failure.GARBAGE, why)
 
     def _interim(self, head: ResponseHead) -> bool:
         """Pass an interim response on (RFC 9110 §15.2); False if the exchange ends here."""
@@ -273,29 +274,28 @@ class Http1Connection(asyncio.Protocol):
         if self._sending is not None and not self._sending.done() and head.status >= 300:
             self._sending.cancel()  # 413, say: it has made up its mind without the rest of the request
         self._buffer = b""
-        self._left = received.length or 0
-        if self._bodiless or head.status in (204, 304):
-            self._left = 0
-            self._read = self._read_length
-        elif received.chunked:
-            self._parser = httptools.HttpResponseParser(_Chunks(self._on_chunk, self._on_message_begin, self._end))
-            # A Content-Length among the trailers says nothing any more; llhttp would refuse the whole body for it.
-            self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
-            self._parser.feed_data(_CHUNKED)
+        bodiless = self._bodiless or head.status in (204, 304)
+        self._left = 0 if bodiless else received.length or 0
+        self._read = self._read_length
+        if received.chunked and not bodiless:
+            self._chunked = ChunkedBody()
             self._read = self._read_chunked
-        elif received.length is None:
+        elif received.length is None and not bodiless:
             self.reusable = False
             self._read = self._read_to_close
-        else:
-            self._read = self._read_length
-        if not self._head.done():  # else its asker was cancelled a moment ago
-            self._head.set_result(head)
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            asker.on_head(head)
         if self._left == 0 and self._read == self._read_length:
-            self._end()
-        if data:
+            self._end(data)
+        elif data:
             self._read(data)
-        elif not self.incoming.ended:
+        elif not self.closed:
             self._go_on()
+        if self._bare and self._left > LONG_BYTES and not self.incoming.ended and self._transport is not None:
+            place = self.incoming.place(self._left)
+            if place is not None and not self._transport.is_closing():
+                ReservedRead(self._transport, self, place, self._filled)
 
     def _read_length(self, data: bytes) -> None:
         left = self._left
@@ -305,29 +305,26 @@ class Http1Connection(asyncio.Protocol):
             return
         self._left = 0
         self.incoming.push(data[:left] if len(data) > left else data)
-        self._end()
-        if len(data) > left:
-            self._read_surplus(data)
+        self._end(data[left:])
+
+    def _filled(self, count: int) -> None:
+        """So many bytes have come to the place that is reserved for the body."""
+        self._left -= count
+        self.incoming.filled(count)
+        self._go_on()
 
     def _read_chunked(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self.incoming.ended:
-                self.abort()
-            else:
-                self._fail(Failure.GARBAGE, f"malformed chunks: {error}")
-            return
-        if not self.incoming.ended:
-            self._go_on()
-
-    def _on_chunk(self, chunk: bytes) -> None:
-        if not self.incoming.ended:
+        body = self._chunked
+        body.feed(data)
+        chunks, body.chunks = body.chunks, []
+        for chunk in chunks:
             self.incoming.push(chunk)
-
-    def _on_message_begin(self) -> None:
-        if self.incoming.ended:
-            self.abort()  # what follows the last chunk looks like a response, to no request
+        if body.ended:
+            self._end(b"?" if body.beyond else b"")
+        elif body.error is not None:
+            self._fail(Failure.GARBAGE, f"malformed chunks: {body.error}")
+        elif not self.closed:
+            self._go_on()
 
     def _read_to_close(self, data: bytes) -> None:
         self._push(data)
@@ -365,10 +362,14 @@ class Http1Connection(asyncio.Protocol):
 
     # ---- ends ------------------------------------------------------------------------------------------------------
 
-    def _end(self) -> None:
+    def _end(self, surplus: bytes = b"") -> None:
+        """The body is whole. Should more have come with it, the connection carries no other exchange."""
+        self.reusable = self.reusable and not surplus
         self._deadline.clear()
         self._read = self._read_surplus
         self.incoming.end()
+        if surplus:
+            self.abort()
 
     def _fail(self, why: Failure, detail: str) -> None:
         self._break(UpstreamFailed(why, detail))
@@ -376,16 +377,17 @@ class Http1Connection(asyncio.Protocol):
     def _break(self, failure: UpstreamFailed, cause: Exception | None = None) -> None:
         if cause is not None:
             failure.__cause__ = cause
-        if not self._head.done():
+        asker, self._asker = self._asker, None
+        if asker is not None:
             if self.got_bytes:
                 failure.reach = Reach.ANSWERED
             elif self.used and failure.why is Failure.RESET:
                 failure.reach = Reach.DROPPED
-            self._head.set_exception(failure)
-            self._head.exception()  # retrieved: its asker may just have been cancelled
         if not self.incoming.ended and self.incoming.failure is None:
             self.incoming.fail(failure)
         self.abort()
+        if asker is not None:
+            asker.on_failure(failure)
 
     def _wait(self, seconds: float, why: Failure) -> None:
         self._late_for = why

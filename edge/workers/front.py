@@ -7,6 +7,7 @@ from cdnkit.serving import EMPTY_QUERY, Client, Fields, Whole
 from edge.at_once import AtOnce
 from edge.driver import Driver
 from edge.services import Services
+from edge.short import ShortHit
 from edge.viewers import Viewers
 from edge.workers.replica import Replicas
 
@@ -32,7 +33,7 @@ class WorkerFront(AtOnce):
         if asker.short is not None:
             self._replicas.catch_up(self._numbers[asker.driver])
             hit = asker.short.hit(target)
-            if hit is not None:
+            if isinstance(hit, ShortHit):
                 self.hits += 1
                 if not self.hits % TOLD_HITS:
                     self._tell()

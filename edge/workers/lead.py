@@ -66,11 +66,11 @@ class Lead:
             return None
         driver = asker.driver
         found = driver.machine.short_way.find(asker.alike, target, driver.clock())
-        if found is None:
+        entry = None if found is None else found[1]
+        body = None if entry is None else _shareable(driver, entry)
+        if entry is None or body is None:
             return None
-        body = _shareable(driver, found[1])
-        number = self._numbers[driver]
-        return None if body is None else aside_of(driver.machine, number, found[1], body, self._changes)
+        return aside_of(driver.machine, self._numbers[driver], entry, body, self._changes)
 
 
 def _shareable(driver: Driver, entry: Entry) -> bytes | Place | None:

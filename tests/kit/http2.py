@@ -126,7 +126,7 @@ class Client:
             with suppress(ProtocolError):  # the connection ends with what came behind
                 self.h2.increment_flow_control_window(event.flow_controlled_length)
             if read_windows_of is None or stream_id in read_windows_of:
-                with suppress(ProtocolError):
+                with suppress(ProtocolError, KeyError):  # the stream may have ended, and h2 forgotten it
                     self.h2.increment_flow_control_window(event.flow_controlled_length, stream_id)
         elif isinstance(event, StreamEnded):
             stream.whole = True

@@ -29,7 +29,7 @@ def ffmpeg_program() -> str:
     """The system's ffmpeg if it is new enough for `cmaf`, else the one the ffmpeg extra ships."""
     found = shutil.which("ffmpeg")
     if found:
-        said = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=20).stdout
+        said = subprocess.run([found, "-version"], capture_output=True, text=True, timeout=60).stdout
         version = re.match(r"ffmpeg version n?(\d+)", said)
         if version is None or int(version[1]) >= 6:  # one that gives no number was built from its newest sources
             return found

@@ -83,9 +83,15 @@ NEAREST = [  # a file, a word of its line, and the test that must be among the f
 ]
 
 
+@pytest.fixture(scope="module")
+def nearest() -> Nearest:
+    return Nearest(ROOT, SOURCES)
+
+
 @pytest.mark.parametrize(("file", "word", "spoken"), NEAREST)
-def test_nearest_are_those_that_import_the_file_and_speak_of_the_line(file: str, word: str, spoken: str) -> None:
-    nearest = Nearest(ROOT, SOURCES)
+def test_nearest_are_those_that_import_the_file_and_speak_of_the_line(
+    nearest: Nearest, file: str, word: str, spoken: str
+) -> None:
     mutant = next(one for one in all_mutants(ROOT, (file,)) if word in one.before)
     reader, *tests = nearest.of(mutant)
     assert reader == "tests/test_bounds.py"  # it reads every file

@@ -62,7 +62,7 @@ def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
         yield said
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         watchdog.cancel()
 
 
@@ -91,7 +91,7 @@ def test_own_origin(tmp_path: Path) -> None:
             asked.append(self.path)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         config = with_free_ports(EXAMPLES / "own-origin" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
@@ -109,7 +109,7 @@ def test_own_origin(tmp_path: Path) -> None:
                 assert ask(urls["url"] + "/api/now").body == b"12:00"
             done = subprocess.run(
                 [sys.executable, "-m", "cdnlab", "explain", "/logo.svg?v=1", "--admin", urls["admin"], "--json"],
-                capture_output=True, text=True, check=True, timeout=30,
+                capture_output=True, text=True, check=True, timeout=60,
             )  # fmt: skip
             assert json.loads(done.stdout)["next"] == "hit"
         server.shutdown()
@@ -137,11 +137,11 @@ def test_signed_cookies(tmp_path: Path) -> None:
 
     def signed(*arguments: str) -> str:
         command = [sys.executable, "-m", "cdnlab", "sign", *arguments, "--path", "/live/*"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
         return done.stdout.strip()
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         with_free_ports(EXAMPLES / "signed-cookies" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", "cdn.toml", "--origin", origin, "--json", until="ready") as said:
@@ -186,7 +186,7 @@ def test_geo(tmp_path: Path) -> None:
         ("198.51.100.200", 200), ("192.0.2.9", 403), ("127.0.0.1", 403),
     ]  # fmt: skip
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         config = with_free_ports(EXAMPLES / "geo" / "cdn.toml", tmp_path)
         origin = f"http://127.0.0.1:{server.server_address[1]}"
         with running(tmp_path, "edge", "--config", str(config), "--origin", origin, "--json", until="ready") as said:
@@ -204,7 +204,7 @@ def test_geo(tmp_path: Path) -> None:
             explain = ["explain", "/films/one.mp4", "--client-ip", "198.51.100.9", "--admin", urls["admin"]]
             told = subprocess.run(
                 [sys.executable, "-m", "cdnlab", *explain],
-                capture_output=True, text=True, check=True, timeout=30, env=os.environ | {"COLUMNS": "200"},
+                capture_output=True, text=True, check=True, timeout=60, env=os.environ | {"COLUMNS": "200"},
             ).stdout  # fmt: skip
             assert "refused: 403 geo: US-CA is denied" in told
             assert "198.51.100.9: country US, region CA ([geo] countries 198.51.100.0/25); US-CA is denied" in told
@@ -216,7 +216,7 @@ def test_geo(tmp_path: Path) -> None:
 def test_vod(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     make = [find().path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=10", "-t", "3"]
-    subprocess.run([*make, "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=30)
+    subprocess.run([*make, "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=60)
     done = subprocess.run(
         [sys.executable, "-m", "cdnlab", "transcode", str(clip), "--out", str(tmp_path / "library" / "clip"), "--segment", "1s"],
         capture_output=True, text=True, check=False, timeout=60,
@@ -228,6 +228,6 @@ def test_vod(tmp_path: Path) -> None:
         assert edge is not None, said
         url = f"{edge[1]}/vod/clip/multivariant.m3u8"
         pull = [find().path, "-nostdin", "-v", "warning", "-i", url, "-f", "framecrc", "-"]
-        played = subprocess.run(pull, capture_output=True, text=True, check=False, timeout=30)
+        played = subprocess.run(pull, capture_output=True, text=True, check=False, timeout=60)
         assert (played.returncode, played.stderr) == (0, "")
         assert sum(line.startswith("0,") for line in played.stdout.splitlines()) >= 3 * 10

@@ -57,6 +57,16 @@ def parse_targeted(text: str) -> CacheControl | None:
 
 def response_directives(headers: Headers, profile: Profile) -> ResponseDirectives:
     """The first valid targeted field of the profile's list, else Surrogate-Control, else Cache-Control."""
+    facts = headers.facts
+    if facts is None:
+        return _directives_in(headers, profile)
+    if facts.directives is None or facts.directives[0] is not profile:
+        facts.directives = profile, _directives_in(headers, profile)
+    found: ResponseDirectives = facts.directives[1]
+    return found
+
+
+def _directives_in(headers: Headers, profile: Profile) -> ResponseDirectives:
     for name in profile.targeted_fields:
         text = headers.joined(name)
         targeted = None if text is None else parse_targeted(text)

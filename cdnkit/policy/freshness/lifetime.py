@@ -6,9 +6,11 @@
 Headers are read once, when a response arrives; from then on a request costs comparisons.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
+
+import msgspec
 
 from cdnkit.policy.freshness.directives import ResponseDirectives, response_directives
 from cdnkit.policy.http import cache_control, dates
@@ -26,9 +28,8 @@ SETTING_RULES = frozenset({"ttl.min", "ttl.default", "ttl.max", "error_ttl"})
 """Rules that come from our settings, not from the origin."""
 
 
-@dataclass(slots=True)
-class Lifetime:
-    """Instants in a stored response's life, Unix seconds."""
+class Lifetime(msgspec.Struct, gc=False):
+    """Instants in a stored response's life, Unix seconds. In no cycle of references."""
 
     born_at: float
     """When its age was 0, by RFC 9111 §4.2.3: the age at `now` is `now - born_at`."""

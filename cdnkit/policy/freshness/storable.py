@@ -114,7 +114,7 @@ def received(response: ResponseHead, behavior: Behavior, profile: Profile) -> Re
         headers = headers.without(("vary",))
         if kept:
             headers.lines.append(("vary", ", ".join(kept)))
-    return ResponseHead(response.status, headers)
+    return ResponseHead(response.status, Headers.remembered(headers.lines))
 
 
 def passed_on(response: ResponseHead, profile: Profile) -> Headers:
@@ -123,7 +123,9 @@ def passed_on(response: ResponseHead, profile: Profile) -> Headers:
     Content-Length goes where there can be no content: a recipient that does not know the status would wait for that
     many bytes (RFC 9110 §8.6).
     """
-    headers = end_to_end(response.headers, named=profile.connection_names_fields).without(profile.ends_here)
+    headers = end_to_end(response.headers, named=profile.connection_names_fields)
+    if profile.ends_here:
+        headers = headers.without(profile.ends_here)
     return headers.without(("content-length",)) if response.status < 200 or response.status == 204 else headers
 
 
@@ -137,10 +139,15 @@ def forwards_cookies(behavior: Behavior, profile: Profile) -> bool:
 
 def content_length(headers: Headers) -> int | None:
     """Content-Length as a number; None when absent or not one number."""
-    lines = {part.strip() for line in headers.all("content-length") for part in line.split(",")}
-    if len(lines) != 1:
+    text = headers.joined("content-length")
+    if text is None:
         return None
-    text = lines.pop()
+    if "," in text:
+        values = {part.strip() for part in text.split(",")}
+        if len(values) != 1:
+            return None
+        text = values.pop()
+    text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
@@ -161,4 +168,5 @@ def stored_headers(response: ResponseHead, profile: Profile) -> Headers:
     """The end-to-end fields, without those that `private` and `no-cache` name (RFC 9111 §3.1, §5.2.2)."""
     directives = response_directives(response.headers, profile).control
     headers = end_to_end(response.headers, named=profile.connection_names_fields)
-    return headers.without((*directives.private_fields, *directives.no_cache_fields))
+    named = (*directives.private_fields, *directives.no_cache_fields)
+    return headers.without(named) if named else headers

@@ -5,6 +5,7 @@ Bodies never come here: the machine deals in heads, sizes and instants.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from cdnkit.policy.http.place import NOWHERE, Place
 from cdnkit.policy.outcomes import Refusal
@@ -14,9 +15,10 @@ Lines = list[tuple[str, str]]
 
 
 class FieldFacts:
-    """What was found out about the field lines of requests that share them. Each is None until somebody wanted it."""
+    """What was found out about the field lines of requests that share them, or of a response while it is decided on.
+    Each is None until somebody wanted it."""
 
-    __slots__ = ("all_well_formed", "plain", "recorded", "session")
+    __slots__ = ("all_well_formed", "directives", "forwarded", "plain", "recorded", "session")
 
     def __init__(self) -> None:
         self.all_well_formed: bool | None = None
@@ -26,6 +28,11 @@ class FieldFacts:
         self.recorded: tuple[int, tuple[tuple[str, str], ...]] | None = None
         """As a record has them, made when so many fields were in some Vary."""
         self.session: str | None = None
+        self.directives: tuple[object, Any] | None = None
+        """Of a response, under that profile (`cdnkit/policy/freshness/directives.py`)."""
+        self.forwarded: tuple[object, object, Lines] | None = None
+        """As they go to the parent under that behavior, and with those other facts of the request
+        (`cdnkit/policy/upstream/request.py`)."""
 
 
 class Headers:
@@ -50,7 +57,8 @@ class Headers:
 
     @classmethod
     def remembered(cls, lines: Lines) -> "Headers":
-        """As `wrap`, for a header section that many requests share: what is found out about it is kept."""
+        """As `wrap`, for a header section that many requests share, or that is read again and again: what is found out
+        about it is kept, so that its lines must not change in what that follows from."""
         headers = cls.wrap(lines)
         headers.facts = FieldFacts()
         return headers
@@ -82,10 +90,11 @@ class Headers:
 
     def joined(self, name: str) -> str | None:
         """All lines of a list-based field as one value (RFC 9110 §5.3); None when there is none."""
-        for line_name, _ in self.lines:
+        joined: str | None = None
+        for line_name, value in self.lines:
             if line_name == name:
-                return ", ".join(self.all(name))
-        return None
+                joined = value if joined is None else f"{joined}, {value}"
+        return joined
 
     def without(self, names: Iterable[str]) -> "Headers":
         dropped = frozenset(names)

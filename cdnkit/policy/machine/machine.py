@@ -62,7 +62,7 @@ class EdgeMachine:
         self.state = state = NodeState(service, profile, **options)
         self.view = view = View(state)
         self._requests = Requests(state, view)
-        self.short_way = ShortWay(state, view)
+        self.short_way = ShortWay(state, view, self._requests)
         self._purges = Purges(state)
         self._fills = Fills(state, self._requests, self._purges)
         self._fallback = Fallback(state, view, self._requests, self._fills)
@@ -99,6 +99,11 @@ class EdgeMachine:
         """Remove, or make stale, what the order names; fills in flight obey it too."""
         return self._purges.on_purge(order, now)
 
+    def settle(self, most: int, purges: int) -> list[Entry] | None:
+        """At most `most` of the stored responses that the first `purges` soft purges of very many made stale, and
+        `Purged.changed` does not name; None: there are no more. No decision depends on it."""
+        return self.state.index.settle(most, purges)
+
     def on_lost(self, entry: Entry) -> list[int]:
         """The shell has lost the body: the response is no longer stored."""
         return self._purges.on_lost(entry)
@@ -131,6 +136,11 @@ class EdgeMachine:
     def marks_left_by(self, order: PurgeOrder) -> list[str]:
         """The marks that the order leaves in a shared tier (cdnkit/policy/machine/purge_marks.py)."""
         return self._purges.marks_left_by(order)
+
+    @property
+    def soft_purges(self) -> int:
+        """Soft purges of very many so far, for `settle`."""
+        return self.state.index.soft_purges
 
     @property
     def service(self) -> Service:

@@ -62,8 +62,9 @@ def may_ask_tier(fetch: Fetch) -> bool:
 
 def may_be_put(entry: Entry, now: float) -> bool:
     """Whether another node could use the entry. It is stored here, so it is not private (RFC 9111 §3)."""
-    fresh = now < entry.life.fresh_until and not entry.life.revalidate_always
-    return entry.indexed and entry.complete and entry.part is None and fresh
+    if not entry.indexed or not entry.complete or entry.part is not None:
+        return False
+    return now < entry.life.fresh_until and not entry.life.revalidate_always
 
 
 def may_be_used(entry: Entry, fetch: Fetch, now: float, *, vary_as_sent: bool = False) -> bool:

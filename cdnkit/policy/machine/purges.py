@@ -4,7 +4,7 @@ A purge also applies to fills in flight, whose requests were made before it: wha
 already wait and is not stored, and nobody joins them any more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cdnkit.policy.http.messages import get_for_url, split_url
 from cdnkit.policy.machine.flights import Flight
@@ -32,25 +32,33 @@ class Purges:
             count = self._state.index.clear(self._state.room)
             self._state.room = self._state.fresh_room()
             return Purged(count, [], everything=True)
-        match order.kind:
-            case PurgeKind.URL:
-                entries = self._named(order.value)
-            case PurgeKind.SURROGATE_KEYS:
-                keys = order.value.split()
-                ids = None if order.soft else self._state.index.purge_shared(*keys)
-                if ids is not None:
-                    return Purged(len(ids), ids)
-                entries = self._state.index.by_surrogate_keys(*keys)
-            case PurgeKind.PREFIX:
-                entries = self._state.index.by_prefix(_beginning(order.value))
-            case PurgeKind.EVERYTHING:
-                entries = list(self._state.index)  # soft: no CDN has it
+        entries, names = self._named_by(order)
+        ids = self._state.index.purge_many(entries, names, now if order.soft else None)
+        if ids is not None:
+            return Purged(len(ids), [] if order.soft else ids)
         if order.soft:
-            for entry in entries:
+            for entry in entries.values():
                 entry.life = entry.life.made_stale(now)
                 self._state.index.changed(entry)
-            return Purged(len(entries), [], entries)
-        return Purged(len(entries), [self._state.take_out(entry, Cause.PURGED) for entry in entries])
+            return Purged(len(entries), [], list(entries.values()))
+        return Purged(len(entries), [self._state.take_out(entry, Cause.PURGED) for entry in entries.values()])
+
+    def _named_by(self, order: PurgeOrder) -> tuple[dict[int, Entry], Callable[[Entry], bool]]:
+        """The entries that an order names, by id; and how to tell of one that was stored before whether it does."""
+        index = self._state.index
+        match order.kind:
+            case PurgeKind.URL:
+                url, host = self.purge_key(order.value), self._purged_host(order.value)
+                lines = [url, host] if host else [url]
+                return self._named(order.value), lambda entry: entry.key.split("\n", 2)[: len(lines)] == lines
+            case PurgeKind.SURROGATE_KEYS:
+                keys = frozenset(order.value.split())
+                return index.by_surrogate_keys(*keys), lambda entry: not keys.isdisjoint(entry.surrogate_keys)
+            case PurgeKind.PREFIX:
+                beginning = _beginning(order.value)
+                return index.by_prefix(beginning), lambda entry: entry.key.startswith(beginning)
+            case PurgeKind.EVERYTHING:  # soft: no CDN has it
+                return index.by_prefix(""), lambda _: True
 
     def restore(self, entries: Iterable[Entry]) -> list[int]:
         """Take in what an earlier run left, oldest first, before any other event; ids of what there is no room for."""
@@ -129,14 +137,14 @@ class Purges:
         behavior = self._state.matcher.match(get_for_url(url).path).behavior
         return plain_key(behavior) is not None and not behavior.key.host
 
-    def _named(self, url: str) -> list[Entry]:
+    def _named(self, url: str) -> dict[int, Entry]:
         """What is stored under a URL, with any fields and cookies in the keys (both vendors' rule); of every host, or
         of the URL's.
 
         Nothing is scanned: the index also finds entries by the first line of their keys.
         """
         found, host = self._state.index.by_url(self.purge_key(url)), self._purged_host(url)
-        return [entry for entry in found if entry.key.split("\n", 2)[1] == host] if host else found
+        return {id: entry for id, entry in found.items() if entry.key.split("\n", 2)[1] == host} if host else found
 
     def purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight opened and names what it brings; hard ones first."""
@@ -160,7 +168,7 @@ class Purges:
     def invalidate(self, target: str) -> list[int]:
         """Remove all stored responses of a target, every variant; what is in flight for it is not stored (§4.4)."""
         self._bind_flights(PurgeOrder(PurgeKind.URL, target))
-        return [self._state.take_out(entry, Cause.PURGED) for entry in self._named(target)]
+        return [self._state.take_out(entry, Cause.PURGED) for entry in self._named(target).values()]
 
 
 def _beginning(prefix: str) -> str:

@@ -74,6 +74,15 @@ class Requests:
             served = self._plain_hit(request, rule, key_of, now)
             if served is not None:
                 return served
+        return self._missing(request, rule, now)
+
+    def on_missing(self, request: RequestHead, rule: Rule, now: float) -> Plan:
+        """As `on_request`, of a plain request without its token, which passes all checks and which no fresh response
+        answers at once."""
+        self._state.events += 1
+        return self._missing(request, rule, now)
+
+    def _missing(self, request: RequestHead, rule: Rule, now: float) -> Plan:
         request = self._view.normalized(request, rule.behavior)
         behavior = rule.behavior
         if behavior.slice is not None and behavior.cache and request.method in ("GET", "HEAD"):

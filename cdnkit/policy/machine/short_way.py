@@ -1,4 +1,4 @@
-"""The short way to a hit, for a shell that knows which requests are alike.
+"""The short way to a hit, or to a fetch, for a shell that knows which requests are alike.
 
 Requests of one connection mostly differ in their targets alone; and the same targets come again and again. So all that
 follows from the rest is found once for all that are `Alike`, and all that follows from a target once for that target:
@@ -6,14 +6,18 @@ follows from the rest is found once for all that are `Alike`, and all that follo
     of those that are alike    which checks pass whatever the target; how long a target may be
     of a target                its rule, its key, the request without its token; until when the token is good
 
-What is left for each request is a look-up, and what ages: the token and the response. A request that is not sure to be
-a hit, or to pass all checks, is left to `Requests.on_request`, which would do the same with all others, too. So are the
-requests under a rate limit, each of which counts.
+What is left for each request is a look-up, and what ages: the token and the response. A plain request for which nothing
+is stored is not checked again (`on_missing`). One that is not sure to pass all checks, or to be either, is left to
+`Requests.on_request`, which would do the same with all others, too. So are the requests under a rate limit, each of
+which counts.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.gate.check import Check, Reads
 from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.gate.tokens import TokenCheck
@@ -21,7 +25,9 @@ from cdnkit.policy.http import ranges
 from cdnkit.policy.http.memo import LONGEST
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.http.ranges import Span
+from cdnkit.policy.machine.requests import Requests
 from cdnkit.policy.machine.state import NodeState, View
+from cdnkit.policy.plan import Plan
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.revalidate import is_not_modified, range_applies
@@ -55,29 +61,27 @@ class Alike:
         """By rule, the longest target of a request that passes all checks which do not read the target."""
 
 
-class Target:
-    """What follows from a target alone."""
+class Target(msgspec.Struct, gc=False):
+    """What follows from a target alone. In no cycle of references: a collector would walk over thousands."""
 
-    __slots__ = ("key", "origin", "path", "query", "rule", "shell", "until")
-
-    def __init__(self, rule: Rule, origin: str, request: RequestHead, key: str, until: float) -> None:
-        self.rule = rule
-        self.origin = origin
-        """The scheme and host with which it was looked at: key and token may follow from them."""
-        self.path, self.query = request.path, request.query
-        """Without the token."""
-        self.key = key
-        self.until = until
-        """When its token ends."""
-        self.shell: Any = None
-        """What a shell has found out about it."""
+    rule: Rule
+    origin: str
+    """The scheme and host with which it was looked at: key and token may follow from them."""
+    path: str
+    query: str | None
+    """Without the token."""
+    key: str
+    until: float
+    """When its token ends."""
+    shell: Any = None
+    """What a shell has found out about it: a value that refers to nothing."""
 
 
 class ShortWay:
     """The hits of one node that need no thought."""
 
-    def __init__(self, state: NodeState, view: View) -> None:
-        self._state, self._view = state, view
+    def __init__(self, state: NodeState, view: View, requests: Requests) -> None:
+        self._state, self._view, self._requests = state, view, requests
         self._young: dict[str, Target] = {}
         self._old: dict[str, Target] = {}
         """Two generations, as of a `cdnkit.policy.token.scheme.Memo`."""
@@ -88,8 +92,9 @@ class ShortWay:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry] | None:
-        """The stored response that is all of the answer, and fresh; nothing has changed. None: take the long way.
+    def find(self, alike: Alike, text: str, now: float) -> tuple[Target, Entry | None] | None:
+        """What the request is for, and the stored response that is all of the answer, and fresh; nothing has changed.
+        None in its place: there is none, and it passes all checks. None: take the long way.
 
         `text`: a target of visible ASCII characters (RFC 9112 §3.2).
         """
@@ -102,10 +107,19 @@ class ShortWay:
                 return None
         if len(text) > self._most(alike, target.rule):
             return None
-        entry = self._view.plain_answer(target.key, now)
-        if entry is None:
+        return target, self._view.plain_answer(target.key, now)
+
+    def on_missing(self, alike: Alike, target: Target, text: str, now: float) -> Plan | None:
+        """As `EdgeMachine.on_request`, of a request for which `find` has just found nothing stored. None: nothing has
+        changed, and that must decide."""
+        if alike.conditional:
             return None
-        return target, entry
+        request = alike.request.with_target(target.path, target.query, alike.request.headers)
+        request.head_bytes += len(text)
+        plan = self._requests.on_missing(request, target.rule, now)
+        if request.target != text:
+            plan.admitted = Admitted(request)
+        return plan
 
     def hit(self, entry: Entry, rule: Rule, now: float, *, conditional: bool) -> None:
         """Count the hit that was found, and see to its head."""
@@ -187,7 +201,7 @@ class ShortWay:
             alike.longest[rule] = _NEVER
             return None
         public = request if admitted is None else admitted.public
-        return Target(rule, alike.origin, public, key_of(public), until)
+        return Target(rule, alike.origin, public.path, public.query, key_of(public), until)
 
 
 def _refused(checks: Sequence[Check], request: RequestHead, now: float) -> bool:

@@ -42,6 +42,16 @@ def classify(path: str, content_type: str = "") -> tuple[ObjectClass, str]:
 
 @lru_cache(maxsize=16_384)
 def _classify(path: str, content_type: str) -> tuple[ObjectClass, str]:
+    return _shared(*_class_of(path, content_type))
+
+
+@lru_cache(maxsize=1024)
+def _shared(object_class: ObjectClass, rendition: str) -> tuple[ObjectClass, str]:
+    """One tuple for the many paths of a rendition: a collector of cycles walks over all."""
+    return object_class, rendition
+
+
+def _class_of(path: str, content_type: str) -> tuple[ObjectClass, str]:
     folder, name = path.rpartition("/")[0], name_of(path)
     last = folder.rpartition("/")[2]
     rendition = last if folder.count("/") >= 2 else ""

@@ -37,26 +37,27 @@ class Matcher(Generic[M]):
     __slots__ = ("_find", "default")
 
     def __init__(self, behaviors: Sequence[M], otherwise: M) -> None:
-        globs: FirstGlob[M] = FirstGlob()
+        # The results are made once: a collector of cycles walks over all that are memoized.
+        globs: FirstGlob[tuple[M, None]] = FirstGlob()
         for one in behaviors:
-            globs.add(decoded(_anchored(one.path)), one)
-        self.default = otherwise
+            globs.add(decoded(_anchored(one.path)), (one, None))
+        self.default, no_other = otherwise, (otherwise, None)
 
-        def first(path: str) -> M:
-            found = globs.first(path)
-            return otherwise if found is None else found
+        def first(path: str) -> tuple[M, None]:
+            return globs.first(path) or no_other
 
         @memoized(16_384)
         def find(path: str) -> tuple[M, str | None]:
             spelling = path_forms(path)
-            behavior = first(spelling.normal)
-            others = (first(other) for other in spelling.lenient)
+            found = first(spelling.normal)
+            behavior = found[0]
+            others = (first(other)[0] for other in spelling.lenient)
             if any(one is not behavior and (one.token is not None or one.geo is not None) for one in others):
                 return behavior, "a path that may be read as one under another behavior's gate"
             if spelling.has_dot_segments and behavior.token is not None:
                 # A token is for paths with a common prefix.
                 return behavior, "a path with dot segments, under a token"
-            return behavior, None
+            return found
 
         self._find = find
 

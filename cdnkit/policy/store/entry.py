@@ -8,10 +8,12 @@ from sys import intern
 from typing import Any
 
 from cdnkit.policy.freshness.lifetime import Lifetime
+from cdnkit.policy.http.memo import memoized
 from cdnkit.policy.http.messages import Headers, Lines
 from cdnkit.policy.http.negotiation import normalised
 from cdnkit.policy.http.ranges import Span
 from cdnkit.policy.rules.profile import Quotas
+from cdnkit.policy.store.generation import Generation
 from cdnkit.policy.store.key import HEAD_SUFFIX
 
 Selecting = tuple[tuple[str, str | None], ...]
@@ -19,25 +21,6 @@ Selecting = tuple[tuple[str, str | None], ...]
 
 NOTHING_PREPARED: Lines = []
 """What all entries share that have no prepared head yet; nobody changes it."""
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """The entries stored between two purges of everything, and the surrogate keys purged among them."""
-
-    current: bool = True
-    purges: int = 0
-    """The number of the last purge of a surrogate key whose entries are released later."""
-    purged: dict[str, int] = field(default_factory=dict)
-    """These keys, until their entries are released -> the number of the last such purge."""
-
-    def outlived_by(self, entry: "Entry") -> bool:
-        """Whether none of the purges since the entry was stored names one of its surrogate keys."""
-        since = entry.purges_outlived
-        if any(self.purged.get(surrogate_key, 0) > since for surrogate_key in entry.surrogate_keys):
-            return False
-        entry.purges_outlived = self.purges
-        return True
 
 
 @dataclass(slots=True, eq=False)
@@ -80,12 +63,12 @@ class Entry:
     generation: Generation | None = None
     """The index's generation that it belongs to."""
     purges_outlived: int = 0
-    """The number of the last purge of its generation that is known to have left it."""
+    """The number of the last purge of its generation that has been applied to it."""
 
     @property
     def indexed(self) -> bool:
         """False once it is removed or purged, and for a response that was only shared with waiting requests: an error,
-        say."""
+        say. Whoever has found an entry asks this before its `life`, which a soft purge may have ended."""
         generation = self.generation
         if generation is None or not generation.current:
             return False
@@ -148,13 +131,20 @@ def surrogate_keys_of(headers: Headers, quotas: Quotas | None = None) -> tuple[s
     """Keys of `Surrogate-Key`, each once (Fastly: separated by spaces, printable ASCII; others are ignored), within the
     quotas."""
     value = " ".join(headers.all("surrogate-key"))
+    if quotas is None or not value:
+        return _keys_in(value)
     keys = value.split()
-    if quotas is not None and quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
+    if quotas.surrogate_keys_bytes is not None and len(value) > quotas.surrogate_keys_bytes:
         keys = value[: quotas.surrogate_keys_bytes + 1].rpartition(" ")[0].split()
-    if quotas is not None and quotas.surrogate_key_bytes is not None:
+    if quotas.surrogate_key_bytes is not None:
         longest = quotas.surrogate_key_bytes
         keys = list(takewhile(lambda key: len(key) <= longest, keys))
     return tuple(dict.fromkeys(key for key in keys if is_surrogate_key(key)))
+
+
+@memoized(4096)
+def _keys_in(value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for key in value.split() if is_surrogate_key(key)))
 
 
 def is_surrogate_key(text: str) -> bool:

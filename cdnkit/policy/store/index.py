@@ -2,12 +2,11 @@
 
 A purge never scans: an entry is reachable from each of its surrogate keys, and URLs are kept in order, so that those
 with a common prefix are neighbours. A purge of everything begins a new generation: all entries are gone at once, and
-their memory is released later, a little whenever a response is stored. So is that of entries purged by a surrogate key
-that many of them share: an entry is gone once one of its keys was purged after it was stored.
+their memory is released later, a little whenever a response is stored. So are entries that a purge names with very many
+others (cdnkit/policy/store/generation.py).
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from cachetools import LRUCache
@@ -18,7 +17,6 @@ from cdnkit.policy.http.messages import Headers
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.store.entry import (
     Entry,
-    Generation,
     Selecting,
     is_surrogate_key,
     selecting_fields,
@@ -26,8 +24,9 @@ from cdnkit.policy.store.entry import (
     vary_names,
 )
 from cdnkit.policy.store.eviction.room import Room
+from cdnkit.policy.store.generation import Generation, PurgedMany
 from cdnkit.policy.store.groups import Groups
-from cdnkit.policy.store.purged import PurgedGeneration, PurgedKey
+from cdnkit.policy.store.purged import PurgedGeneration
 from cdnkit.policy.store.variants import Variants, best, names_of
 
 __all__ = [
@@ -52,7 +51,10 @@ RELEASED_AT_ONCE = 16
 """Cache keys, or entries, of what was purged that are released when one response is stored: 20 to 100 us."""
 
 PURGED_AT_ONCE = 128
-"""The most entries that a purge of surrogate keys removes one by one: under a millisecond. More are released later."""
+"""The most entries that a purge sees to one by one: under a millisecond. More are seen to later."""
+
+_LAST = chr(0x10FFFF)
+"""No URL has this character: with it, a prefix is followed by all that begin with the prefix."""
 
 
 def _stands_beside(old: Entry, entry: Entry) -> bool:
@@ -86,8 +88,12 @@ class EntryIndex:
         self._urls: SortedList[str] = SortedList()
         """The first lines of all keys, each once."""
         self._generation = Generation()
-        self._purged: list[PurgedGeneration | PurgedKey] = []
-        """What is purged and not yet released. Entries of a `PurgedKey` are still in the tables above."""
+        self._purged: list[PurgedGeneration | PurgedMany] = []
+        """What is purged and not yet released. Entries of a `PurgedMany` are still in the tables above."""
+        self._stale: list[PurgedMany] = []
+        """Soft purges whose entries are not all seen to; the oldest first."""
+        self.soft_purges = 0
+        """Soft purges of many, in all."""
         self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
         self.size = 0
         self.observer: Observer | None = None
@@ -208,28 +214,39 @@ class EntryIndex:
                 self.observer.cleared()
         return count
 
-    def purge_shared(self, *surrogate_keys: str) -> list[int] | None:
-        """Remove all entries with any of these surrogate keys at once, if they are many; their ids.
+    def purge_many(
+        self, entries: dict[int, Entry], names: Callable[[Entry], bool], stale_at: float | None
+    ) -> list[int] | None:
+        """Remove these entries, which are all that `names` is true of, or make them stale (`stale_at`); their ids.
 
-        None: they are few, or none, and nothing is done.
+        None: they are few, or none, and nothing is done. Of `entries` the index takes possession.
         """
-        shared = {key: tagged for key in surrogate_keys if (tagged := self._by_surrogate_key.of(key))}
-        if sum(map(len, shared.values())) <= PURGED_AT_ONCE:
+        if len(entries) <= PURGED_AT_ONCE:
             return None
-        found: dict[int, Entry] = {}
-        for tagged in shared.values():
-            found = found | tagged if found else tagged
-        generation = self._generation
-        ids = [id for id, entry in found.items() if entry.indexed] if generation.purged else list(found)
-        for surrogate_key, tagged in shared.items():
-            del self._by_surrogate_key.by_name[surrogate_key]
-            generation.purges += 1
-            generation.purged[surrogate_key] = generation.purges
-            self._purged.append(PurgedKey(surrogate_key, tagged, generation))
-        self.size -= len(ids)
+        ids = list(entries)
+        purge = self._generation.add(names, stale_at, entries)
+        if stale_at is None:
+            self._purged.append(purge)
+            self.size -= len(ids)
+        else:
+            self._stale.append(purge)
+            self.soft_purges += 1
         if self.observer is not None:
             self.observer.cleared()
         return ids
+
+    def settle(self, most: int, purges: int) -> list[Entry] | None:
+        """See to at most `most` of the entries that the first `purges` soft purges made stale; those that are still
+        stored. None: all have been seen to. No look-up depends on it, but a copy of an entry elsewhere does.
+        """
+        while self._stale and self.soft_purges - len(self._stale) < purges:
+            purge = self._stale[0]
+            if purge.entries:
+                some = [purge.entries.popitem()[1] for _ in range(min(most, len(purge.entries)))]
+                return [entry for entry in some if entry.indexed]
+            purge.generation.purged.remove(purge)
+            del self._stale[0]
+        return None
 
     @property
     def releasing(self) -> bool:
@@ -243,11 +260,12 @@ class EntryIndex:
             return
         former = self._purged[0]
         for _ in range(RELEASED_AT_ONCE):
-            if isinstance(former, PurgedKey):
-                entry = former.release_one()
-                if entry is None:
+            if isinstance(former, PurgedMany):
+                if not former.entries:
+                    former.generation.purged.remove(former)
                     del self._purged[0]
                     return
+                entry = former.entries.popitem()[1]
                 self.remove(entry, Cause.PURGED)
                 room.pop(entry.id, None)
                 continue
@@ -311,25 +329,32 @@ class EntryIndex:
 
     # ---- what a purge names ------------------------------------------------------------------------------------
 
-    def by_url(self, url: str) -> list[Entry]:
-        """All entries with this path and query, whatever else is in their keys."""
-        return [*self._there(self._all_of(url)), *self._there(self._by_url.of(url).values())]
+    def by_url(self, url: str) -> dict[int, Entry]:
+        """All entries with this path and query, whatever else is in their keys, by id."""
+        return self._generation.there({entry.id: entry for entry in self._all_of(url)} | self._by_url.of(url))
 
-    def by_prefix(self, prefix: str) -> list[Entry]:
-        """All entries whose path and query begin with the prefix."""
-        urls = takewhile(lambda url: url.startswith(prefix), self._urls.irange(prefix))
-        return [entry for url in urls for entry in self.by_url(url)]
+    def by_prefix(self, prefix: str) -> dict[int, Entry]:
+        """All entries whose path and query begin with the prefix, by id."""
+        urls = list(self._urls.irange(prefix, prefix + _LAST))
+        ones = [*map(self._by_key.get, urls)]
+        found = {one.id: one for one in ones if isinstance(one, Entry)}
+        if len(found) < len(ones):
+            found |= {entry.id: entry for one in ones if isinstance(one, Variants) for entry in one}
+        if self._by_url.by_name:
+            for url in urls:
+                found |= self._by_url.of(url)
+        return self._generation.there(found)
 
     def surrogate_keys(self) -> Iterable[str]:
         """The surrogate keys of all entries."""
         return self._by_surrogate_key.by_name.keys()
 
-    def by_surrogate_keys(self, *surrogate_keys: str) -> list[Entry]:
-        """All entries with any of these surrogate keys, each once."""
+    def by_surrogate_keys(self, *surrogate_keys: str) -> dict[int, Entry]:
+        """All entries with any of these surrogate keys, by id."""
         found: dict[int, Entry] = {}
         for surrogate_key in surrogate_keys:
             found |= self._by_surrogate_key.of(surrogate_key)
-        return list(self._there(found.values()))
+        return self._generation.there(found)
 
     # ---- memory ------------------------------------------------------------------------------------------------
 
@@ -337,6 +362,8 @@ class EntryIndex:
         """The tables that have all entries, for a shell that hides them from a collector of cycles."""
         yield from (self._by_key, self._by_surrogate_key.by_name, self._by_url.by_name)
         yield from self._urls._lists
+        yield from (one.entries for one in (*self._purged, *self._stale) if isinstance(one, PurgedMany))
+        yield from vars(self._removal_causes).values()
 
     def tables_of(self, entry: Entry) -> list[object]:
         """The further tables that have this entry."""

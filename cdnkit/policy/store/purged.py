@@ -1,17 +1,17 @@
-"""What a purge took out of the index at once, and whose memory is released a little at a time.
+"""What a purge of everything took out of the index at once, and whose memory is released a little at a time.
 
 To release all of it in one step would delay every request: some 7 us an entry.
 """
 
 from typing import Any
 
-from cdnkit.policy.store.entry import Entry, Generation
+from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.eviction.room import Room
 from cdnkit.policy.store.variants import Variants
 
 
 class PurgedGeneration:
-    """All entries that a purge of everything ended."""
+    """All entries that the purge ended."""
 
     __slots__ = ("_rest", "_room", "by_key")
 
@@ -37,25 +37,4 @@ class PurgedGeneration:
             if isinstance(inner, dict):
                 self._rest.append(inner)
             return ""
-        return None
-
-
-class PurgedKey:
-    """The entries that a purge of one surrogate key ended, many of which may be in the index's tables still."""
-
-    __slots__ = ("_entries", "_generation", "_number", "_surrogate_key")
-
-    def __init__(self, surrogate_key: str, entries: dict[int, Entry], generation: Generation) -> None:
-        self._surrogate_key = surrogate_key
-        self._entries = entries
-        self._generation = generation
-        self._number = generation.purges
-
-    def release_one(self) -> Entry | None:
-        """An entry to take out of the tables; None: none is left, and the purge is forgotten."""
-        if self._entries:
-            return self._entries.popitem()[1]
-        purged = self._generation.purged
-        if purged.get(self._surrogate_key) == self._number:
-            del purged[self._surrogate_key]
         return None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from cdnkit.policy.freshness.storable import forwards_cookies
 from cdnkit.policy.http.conditions import has_conditions
-from cdnkit.policy.http.messages import RequestHead, ResponseHead
+from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead
 from cdnkit.policy.outcomes import Cause, Purpose
 from cdnkit.policy.rules.parent_headers import lines_of
 from cdnkit.policy.rules.profile import Profile
@@ -72,6 +72,17 @@ class UpstreamRequests:
         self, request: RequestHead, behavior: Behavior, *, conditions: bool = True, ranges: bool = True
     ) -> RequestHead:
         """The viewer's request as it is forwarded, with or without its conditions and ranges."""
+        facts = request.headers.facts
+        if facts is None or self._profile.request_fields is not None or self._fresh_id is not None:
+            return self._forwarded(request, behavior, conditions=conditions, ranges=ranges)
+        of = conditions, ranges, request.method, request.version, request.host, request.client_ip
+        known = facts.forwarded
+        if known is None or known[0] is not behavior or known[1] != of:
+            lines = self._forwarded(request, behavior, conditions=conditions, ranges=ranges).headers.lines
+            known = facts.forwarded = behavior, of, lines
+        return request.with_fields(Headers.wrap(known[2].copy()))
+
+    def _forwarded(self, request: RequestHead, behavior: Behavior, *, conditions: bool, ranges: bool) -> RequestHead:
         return forwarded(
             request, self._name, conditions=conditions, ranges=ranges, behavior=behavior, profile=self._profile,
             request_id=self._fresh_id() if self._fresh_id is not None else "", added=self._added,

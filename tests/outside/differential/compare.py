@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -27,6 +28,8 @@ class Play:
     path: str
     origin: Origin
     server: str
+    slower: float
+    """The factor of each time that the origin, or the script, takes."""
     says: Says = field(default_factory=Says)
     dead: bool = False
     version: int = 0
@@ -36,7 +39,7 @@ class Play:
             writer.transport.abort()
             return
         # Long enough for five who ask at the same instant to be there while the first is answered.
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.15 * self.slower)
         fields = {"date": _now(), **self.says.fields}
         tag, condition = fields.get("etag"), asked.headers.joined("if-none-match")
         status = 304 if tag is not None and condition is not None and tag in condition else self.says.status
@@ -52,7 +55,7 @@ class Play:
                 case Dies():
                     self.dead = True
                 case Pauses():
-                    await asyncio.sleep(step.seconds)
+                    await asyncio.sleep(step.seconds * self.slower)
                 case Asks():
                     rows[self.theme, step.label] = await self._ask(step)
         return rows
@@ -63,7 +66,7 @@ class Play:
         asking = (ask(self.server, self.path + step.query, method=step.method, **fields) for _ in range(step.times))
         async with asyncio.timeout(GUARD_S):
             replies = await asyncio.gather(*asking)
-        await asyncio.sleep(step.settle)
+        await asyncio.sleep(step.settle * self.slower)
         asked = self._asked()[before:]
         return seen(replies, asked, self.version, step)
 
@@ -94,15 +97,15 @@ def seen(replies: list[Reply], asked: list[Asked], version: int, step: Asks) -> 
     return " ".join(words)
 
 
-async def play_all(server: str, origin: Origin, seed: int) -> Rows:
-    """All themes to one server."""
+async def play_all(server: str, origin: Origin, seed: int, themes: Collection[str], slower: float) -> Rows:
+    """These themes to one server."""
     gate = asyncio.Semaphore(PARALLEL)
 
     async def one(number: int, theme: str) -> Rows:
         async with gate:
-            return await Play(theme, f"/{seed}/{number}", origin, server).play(Random(f"{seed} {theme}"))
+            return await Play(theme, f"/{seed}/{number}", origin, server, slower).play(Random(f"{seed} {theme}"))
 
-    found = await asyncio.gather(*(one(number, theme) for number, theme in enumerate(THEMES)))
+    found = await asyncio.gather(*(one(number, theme) for number, theme in enumerate(themes)))
     return {place: what for rows in found for place, what in rows.items()}
 
 

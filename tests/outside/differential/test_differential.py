@@ -1,11 +1,9 @@
 """nginx, Varnish and our edge asked the same: every difference is a row of docs/differences.md, with its reason."""
 
-import asyncio
-
 import pytest
 
 from tests.outside.differential.compare import Rows
-from tests.outside.differential.run import TABLE, differing, known, play_three
+from tests.outside.differential.run import TABLE, differing, known, settled
 from tests.outside.differential.servers import NGINX, VARNISH
 from tests.outside.differential.themes import THEMES, Asks
 
@@ -20,7 +18,7 @@ needs_both = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Rows, Rows, Rows]]:
-    return [asyncio.run(play_three(tmp_path_factory.mktemp("three"), seed)) for seed in SEEDS]
+    return [settled(tmp_path_factory.mktemp("three"), seed) for seed in SEEDS]
 
 
 @needs_both

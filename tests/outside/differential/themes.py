@@ -121,7 +121,10 @@ THEMES: dict[str, Callable[[Random], Script]] = {
     "307 with a lifetime": lambda c: _twice(f"max-age={_long(c)}", 307, location="/x"),
     "204 with a lifetime": lambda c: _twice(f"max-age={_long(c)}", 204),
     "revalidation": lambda c: [
-        _says("max-age=1", etag=c.choice(['"v"', 'W/"v"'])), Asks("first"), EXPIRY, Asks("stale"), Asks("again"),
+        _says("max-age=1", etag='"v"'), Asks("first"), EXPIRY, _says(f"max-age={_long(c)}", etag='"v"'), Asks("stale"), Asks("again"),
+    ],
+    "revalidation, weak": lambda c: [
+        _says("max-age=1", etag='W/"v"'), Asks("first"), EXPIRY, _says(f"max-age={_long(c)}", etag='W/"v"'), Asks("stale"), Asks("again"),
     ],
     "revalidation, changed": lambda c: [
         _says("max-age=1", etag='"v"'), Asks("first"), EXPIRY, _says("max-age=60", etag='"w"'), Asks("stale"), Asks("again"),

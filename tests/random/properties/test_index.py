@@ -1,8 +1,9 @@
 """The index beside a list that is looked through: it finds, counts and purges the same, in any order of events.
 
-`PURGED_AT_ONCE` is 0 in half of the runs: then each purge of a surrogate key is released later.
+`PURGED_AT_ONCE` is 0 in half of the runs: then what becomes of an entry is decided when somebody comes to it.
 """
 
+from collections.abc import Callable
 from unittest.mock import patch
 
 import pytest
@@ -22,7 +23,8 @@ from cdnkit.policy.store.index import MOST_PARTS, EntryIndex
 
 pytestmark = pytest.mark.long
 
-LIFE = Lifetime(0, 1, 1, 1, 1, 1, "max-age")
+LIFE = Lifetime(0, 20, 25, 25, 25, 25, "max-age")
+PREFIXES = ["/", "/a", "/b/"]
 KEYS = st.sampled_from(["/a", "/a?x", "/a\nhost: h", "/b/c", "/b/d\nhost: h"])
 TAGS = st.lists(st.sampled_from(["one", "two", "three"]), unique=True, max_size=3).map(tuple)
 REQUESTS = st.fixed_dictionaries(
@@ -49,7 +51,9 @@ ADDS = st.tuples(
 STEPS = st.one_of(
     ADDS,
     ADDS,
-    st.tuples(st.just("purge"), TAGS),
+    st.tuples(st.just("purge"), TAGS, st.booleans()),
+    st.tuples(st.just("purge_prefix"), st.sampled_from(PREFIXES), st.booleans()),
+    st.tuples(st.just("settle")),
     st.tuples(st.just("remove"), st.integers(0, 9)),
     st.tuples(st.just("retag"), st.integers(0, 9), TAGS),
     st.tuples(st.just("reselect"), st.integers(0, 9), VARY, REQUESTS),
@@ -63,6 +67,7 @@ class Plain:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.lives: dict[int, Lifetime] = {}
 
     def of(self, key: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.key == key]
@@ -123,6 +128,7 @@ class Both:
         self.index, self.plain = EntryIndex(), Plain()
         self.room: Room = room_for("lru", 2**30)
         self.ids = 0
+        self.now = 0.0
         self.was: list[Entry] = []
 
     def add(self, key: str, vary: tuple[str, ...], request: Headers, tags: tuple[str, ...], part: Span | None,
@@ -133,6 +139,7 @@ class Both:
             self.ids, key, 200, headers, LIFE, selecting_fields(vary, request), tags, part=part, total=10, etag=etag
         )  # fmt: skip
         self.was.append(entry)
+        self.plain.lives[entry.id] = LIFE
         self.index.release(self.room)
         self.room.admit(entry)
         there = {one.id for one in self.index}
@@ -141,17 +148,33 @@ class Both:
             self.room.pop(one.id, None)
         assert sorted({one.id for one in replaced} & there) == self.plain.add(entry)
 
-    def purge(self, tags: tuple[str, ...]) -> None:
-        named = [entry for entry in self.plain.entries if set(tags) & set(entry.surrogate_keys)]
-        ids = self.index.purge_shared(*tags)
-        if ids is None:
-            found = self.index.by_surrogate_keys(*tags)
-            for entry in found:
+    def purge(self, tags: tuple[str, ...], soft: bool) -> None:
+        found = self.index.by_surrogate_keys(*tags)
+        self._purge(found, lambda entry: bool(set(tags) & set(entry.surrogate_keys)), soft)
+
+    def purge_prefix(self, prefix: str, soft: bool) -> None:
+        self._purge(self.index.by_prefix(prefix), lambda entry: entry.key.startswith(prefix), soft)
+
+    def _purge(self, found: dict[int, Entry], names: Callable[[Entry], bool], soft: bool) -> None:
+        named = [entry for entry in self.plain.entries if names(entry)]
+        assert found.keys() == {entry.id for entry in named}
+        ids = self.index.purge_many(dict(found), names, self.now if soft else None)
+        if ids is not None:
+            assert sorted(ids) == sorted(found)
+        for entry in found.values() if ids is None else ():
+            if soft:
+                entry.life = entry.life.made_stale(self.now)
+            else:
                 self.index.remove(entry, Cause.PURGED)
                 self.room.pop(entry.id, None)
-            ids = [entry.id for entry in found]
-        assert sorted(ids) == sorted(entry.id for entry in named)
-        self.plain.drop(named)
+        if not soft:
+            self.plain.drop(named)
+        for entry in named:
+            self.plain.lives[entry.id] = self.plain.lives[entry.id].made_stale(self.now)
+
+    def settle(self) -> None:
+        some = self.index.settle(2, self.index.soft_purges)
+        assert {entry.id for entry in some or ()} <= {entry.id for entry in self.plain.entries}
 
     def remove(self, which: int) -> None:
         if self.was:
@@ -185,6 +208,7 @@ class Both:
         assert {entry.id for entry in index} == {entry.id for entry in plain.entries}
         for entry in self.was:
             assert entry.indexed == (entry in plain.entries)
+            assert not entry.indexed or entry.life == plain.lives[entry.id]
         for key in ("/a", "/a?x", "/a\nhost: h", "/b/c", "/b/d\nhost: h"):
             found = index.select(key, request)
             assert (found if isinstance(found, Entry) else None) is plain.selected(key, request)
@@ -193,26 +217,32 @@ class Both:
             only = index.only(key)
             assert only is None or [only] == plain.of(key)
         for url in ("/a", "/a?x", "/b/d"):
-            assert set(index.by_url(url)) == {e for e in plain.entries if e.key.partition("\n")[0] == url}
-        for prefix in ("/", "/a", "/b/"):
-            assert set(index.by_prefix(prefix)) == {e for e in plain.entries if e.key.startswith(prefix)}
+            assert set(index.by_url(url)) == {e.id for e in plain.entries if e.key.partition("\n")[0] == url}
+        for prefix in PREFIXES:
+            assert set(index.by_prefix(prefix)) == {e.id for e in plain.entries if e.key.startswith(prefix)}
         for tag in ("one", "two", "three"):
-            assert set(index.by_surrogate_keys(tag)) == {e for e in plain.entries if tag in e.surrogate_keys}
+            assert set(index.by_surrogate_keys(tag)) == {e.id for e in plain.entries if tag in e.surrogate_keys}
 
 
 @pytest.mark.parametrize("at_once", [0, 128], ids="{} purged at once".format)
+@pytest.mark.parametrize("looked_at", [True, False], ids=["looked at after each step", "at the end"])
 @given(steps=st.lists(STEPS, max_size=30), requests=st.lists(REQUESTS, min_size=1, max_size=4))
 @settings(max_examples=400, deadline=None)
-def test_the_index_and_a_list_agree(at_once: int, steps: list[tuple[object, ...]], requests: list[Headers]) -> None:
+def test_the_index_and_a_list_agree(
+    at_once: int, looked_at: bool, steps: list[tuple[object, ...]], requests: list[Headers]
+) -> None:
     with patch.object(index_module, "PURGED_AT_ONCE", at_once), patch.object(index_module, "RELEASED_AT_ONCE", 2):
         both = Both()
         for what, *arguments in steps:
+            both.now += 1
             getattr(both, str(what))(*arguments)
-            for request in requests:
+            for request in requests if looked_at else ():
                 both.agree(request)
         for _ in range(100):
             both.release()
+            both.settle()
             both.agree(requests[0])
+        assert both.index.settle(1, both.index.soft_purges) is None
         assert not both.index._purged and not both.index._generation.purged
         assert len(both.room) == len(both.index) == sum(1 for _ in both.index)
         for entry in list(both.index):

@@ -22,13 +22,14 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.machine.short_way import Alike
+from cdnkit.policy.machine.short_way import Alike, Target
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
-from cdnkit.policy.plan import Refuse
+from cdnkit.policy.plan import Plan, Refuse
 from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.response_headers import Cors, ResponseHeaders
 from cdnkit.policy.rules.service import Geo, Key
 from cdnkit.policy.rules.tokens import Akamai, Fastly
+from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.token import FastlyToken
 from cdnkit.policy.token.akamai import AkamaiToken
 from cdnkit.vendors import PROFILES
@@ -118,6 +119,22 @@ STORED = st.fixed_dictionaries(
 )
 
 
+def stored(found: tuple[Target, Entry | None] | None) -> bool:
+    return found is not None and found[1] is not None
+
+
+def public_of(plan: Plan, request: RequestHead) -> RequestHead:
+    return request if plan.admitted is None else plan.admitted.public
+
+
+def asked(fetch: Fetch) -> tuple[object, ...]:
+    """All that a parent, a flight and a record see of it."""
+    return (
+        fetch.id, fetch.ticket, fetch.purpose, fetch.request, fetch.key, fetch.rule.path, fetch.cause,
+        fetch.entry is None, fetch.collapsible, fetch.sent_at, fetch.flight_key,
+    )  # fmt: skip
+
+
 @given(
     st.lists(st.sampled_from(BEHAVIORS), min_size=1, max_size=4),
     st.sampled_from(sorted(PROFILES)),
@@ -164,12 +181,22 @@ def test_the_short_way_serves_what_the_long_way_would(
         request = replace(one, path=path, query=query if mark else None, head_bytes=size + len(text))
         plan = long.on_request(request, now)
         found = short.short_way.find(alike, text, now)
-        form = None if found is None else (found[1].status, None)
-        if found is not None and alike.conditional:
-            form = short.short_way.form(alike.request, found[1], now)
-        if found is None or form is None:
-            other = short.on_request(replace(request), now)
+        entry = None if found is None else found[1]
+        form = None if entry is None else (entry.status, None)
+        if entry is not None and alike.conditional:
+            form = short.short_way.form(alike.request, entry, now)
+        if found is None or entry is None or form is None:
+            other = None
+            if found is not None and entry is None:
+                other = short.short_way.on_missing(alike, found[0], text, now)
+            if other is None:
+                other = short.on_request(replace(request), now)
+            else:
+                assert plan.outcome is not Outcome.REFUSED
+                assert public_of(other, request) == public_of(plan, request)
             assert type(other) is type(plan)
+            if isinstance(plan, Fetch) and isinstance(other, Fetch):
+                assert asked(other) == asked(plan)
             if isinstance(plan, Refuse) and isinstance(other, Refuse):
                 assert (plan.status, plan.reason) == (other.status, other.reason)
             for edge, what in ((short, other), (long, plan)):
@@ -178,7 +205,7 @@ def test_the_short_way_serves_what_the_long_way_would(
                     edge.on_response(fetch, ResponseHead(status, Headers(fields.items())), now)
                     edge.on_body_end(fetch, 10, now)
         else:
-            target, entry = found
+            target = found[0]
             assert isinstance(plan, Serve)
             short.short_way.hit(entry, target.rule, now, conditional=alike.conditional)
             assert (plan.outcome, plan.refresh, plan.pieces) == (Outcome.HIT, None, None)
@@ -234,11 +261,11 @@ def test_what_one_client_gets_the_short_way_refuses_nobody_else_nor_serves_it(
     other = replace(good, **differs)
     way = edge.short_way
     for now in (START + 1, START + 2):
-        assert way.find(way.alike(good), text, now) is not None
+        assert stored(way.find(way.alike(good), text, now))
         assert way.find(way.alike(other), text, now) is None
         whole = replace(other, path=path, query=query, head_bytes=other.head_bytes + len(text))
         refused = edge.on_request(whole, now)
         assert isinstance(refused, Refuse) and refused.refusal is not None and refused.refusal.kind.value == kind
     for tick in range(8):  # a token that is used all the time is not good for longer
-        assert way.find(way.alike(good), text, START + 8 + tick / 10) is not None
+        assert stored(way.find(way.alike(good), text, START + 8 + tick / 10))
     assert way.find(way.alike(good), text, START + 8.8) is None  # its token ends

@@ -168,7 +168,7 @@ def test_schema_is_json_and_the_reference_is_markdown(tmp_path: Path) -> None:
 
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     pipe = f"{sys.executable} -m cdnlab schema | head -n 1"
-    done = subprocess.run(["sh", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["sh", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("{\n", "")
 
 

@@ -2,6 +2,6 @@
 
 from tests.kit.h2_parent import certificate
 from tests.kit.local_ca import authority
-from tests.kit.loops import event_loop_of
+from tests.kit.loops import event_loop_of, half
 
-__all__ = ["authority", "certificate", "event_loop_of"]
+__all__ = ["authority", "certificate", "event_loop_of", "half"]

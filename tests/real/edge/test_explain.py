@@ -11,6 +11,7 @@ import pytest
 from cdnkit.policy.rules.service import Behavior, ErrorPage, Geo, Key, Ttl
 from cdnkit.vendors import CLOUDFRONT, FASTLY
 from tests.kit.http import ask
+from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
 

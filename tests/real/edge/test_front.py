@@ -131,11 +131,11 @@ async def both(origin: Origin, other: Origin, folder: Path) -> AsyncIterator[tup
 
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 1500), marks=pytest.mark.long)])
-def test_the_same_bytes_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
+def test_the_same_bytes_get_the_same_answers(seeds: range, half: slice, tmp_path: Path) -> None:
     async def run() -> None:
         async with running_origin() as origin, running_origin() as other:
             async with both(origin, other, tmp_path) as (front, plain):
-                for seed in seeds:
+                for seed in seeds[half]:
                     got, wanted = await answers(front, seed), await answers(plain, seed)
                     assert got == wanted, seed
                 for node in (front, plain):
@@ -262,11 +262,11 @@ async def answers_over_http2(node: Running, seed: int) -> list[tuple[object, ...
 
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 700), marks=pytest.mark.long)])
-def test_the_same_streams_get_the_same_answers(seeds: range, tmp_path: Path) -> None:
+def test_the_same_streams_get_the_same_answers(seeds: range, half: slice, tmp_path: Path) -> None:
     async def run() -> None:
         async with running_origin() as origin, running_origin() as other:
             async with both(origin, other, tmp_path) as (front, plain):
-                for seed in seeds:
+                for seed in seeds[half]:
                     got, wanted = await answers_over_http2(front, seed), await answers_over_http2(plain, seed)
                     assert got == wanted, seed
                 for node in (front, plain):

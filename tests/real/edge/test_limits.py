@@ -19,7 +19,8 @@ from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, running_origin
 
-LIMITS = {"url": 300, "head": 2048, "fields": 12, "content": 1000, "content_pause": "300ms"}
+LIMITS = {"url": 300, "head": 2048, "fields": 12, "content": 1000, "content_pause": "300ms", "head_within": "1h"}
+"""Whoever never ends a head that is too long is answered at once: nobody here waits for an hour."""
 
 HEAD = b"host: x\r\n"
 

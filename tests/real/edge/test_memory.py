@@ -5,6 +5,7 @@ import asyncio
 import psutil
 import pytest
 
+from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node_process import NodeProcess
 from tests.kit.origin import running_origin
 

@@ -164,7 +164,11 @@ ROWS = [  # of a follower, spoilt: in Redis, and in the file
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", LOGS)
-def test_a_node_whose_row_is_spoilt_writes_it_anew_and_is_waited_for(kind: str, tmp_path: Path) -> None:
+def test_a_node_whose_row_is_spoilt_writes_it_anew_and_is_waited_for(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.purges.follower.IDLE_S", 0.1)
+
     async def run() -> None:
         async with (
             running_origin() as origin,

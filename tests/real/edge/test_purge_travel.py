@@ -19,6 +19,7 @@ from edge.purges.log import open_log
 from edge.purges.progress import Standing, carried
 from tests.kit.http import ask
 from tests.kit.late import GUARD_S, Late, judged
+from tests.kit.loops import one_loop
 from tests.kit.node import Running, running_node
 from tests.kit.node_process import NodeProcess
 from tests.kit.origin import Origin, running_origin
@@ -81,6 +82,7 @@ def publish(origin: Origin, body: bytes) -> None:
     origin.says("/a", body, cache_control="max-age=600", surrogate_key="a")
 
 
+@one_loop
 @pytest.mark.parametrize(
     ("kind", "order"),
     [
@@ -304,6 +306,7 @@ def test_losses_make_an_order_late_and_no_more(tmp_path: Path, monkeypatch: pyte
     judged(attempt, purge_log.FIRST_PAUSE_S)
 
 
+@one_loop
 @needs_redis
 def test_two_machines_with_nothing_but_redis_between_them(tmp_path: Path) -> None:
     """`cdnlab edge` twice, a shield by its name in the other's settings, and `cdnlab purge` from a third place."""

@@ -19,6 +19,7 @@ from cdnkit.replay import read_trace, replay_node
 from cdnlab.errors import BadDocument
 from cdnlab.settings.document import parse
 from tests.kit.http import ask
+from tests.kit.loops import uvloop_alone  # noqa: F401
 from tests.kit.node import Running, running_node
 from tests.kit.origin import running_origin
 from tests.real.edge.test_tokens import END, TOKENS, query

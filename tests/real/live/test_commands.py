@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,12 +192,10 @@ def test_the_demo_says_so_when_it_cannot_play(tmp_path: Path) -> None:
     broken = tmp_path / "ffmpeg"
     broken.write_text("#!/bin/sh\necho 'ffmpeg version 4.4.1'\n")
     broken.chmod(0o755)
-    began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "cdnlab", "demo", "--duration", "5s"],
+        [sys.executable, "-m", "cdnlab", "demo", "--duration", "1h"],
         cwd=tmp_path, env=os.environ | {"CDNLAB_FFMPEG": str(broken)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "version 4.4.1" in done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - began < 30

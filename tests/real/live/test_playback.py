@@ -26,7 +26,7 @@ FINITE = QUICK.replace('segment = "1s"', f'segment = "1s"\nduration = "{SECONDS}
 def pulled(url: str, *options: str, level: str = "warning") -> tuple[str, str]:
     """(frames, error lines) of ffmpeg decoding what `url` serves; a frame line is `stream, dts, pts, duration, ...`."""
     command = [find().path, "-nostdin", "-hide_banner", "-v", level, "-i", url, *options, "-f", "framecrc", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
@@ -86,7 +86,7 @@ def test_a_file_is_looped_live_and_its_time_goes_on(start: Start, tmp_path: Path
     """`cdnlab up --source clip.mp4`: a clip shorter than what is pulled, without audio of its own."""
     clip = tmp_path / "clip.mp4"
     make = [find().path, "-nostdin", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=640x360:rate={FRAME_RATE}"]
-    subprocess.run([*make, "-t", "2", "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=30)
+    subprocess.run([*make, "-t", "2", "-pix_fmt", "yuv420p", str(clip)], check=True, timeout=60)
     up = start(QUICK, "--source", "clip.mp4")
     up.wait_for("Ctrl-C ends it")
     assert "the source has no audio: silence is encoded" in up.said()

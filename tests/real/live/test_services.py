@@ -29,7 +29,7 @@ def images(tmp_path: Path) -> Iterator[str]:
     (folder / "vod").mkdir(parents=True)
     (folder / "vod" / "page.txt").write_text("image")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

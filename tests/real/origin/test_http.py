@@ -238,7 +238,7 @@ def test_a_gop_that_cannot_be_cut_is_reported_by_name(
 ) -> None:
     """S41: a key frame every two seconds, segments of one: refused, not stretched past the target duration."""
     path = tmp_path / "180p.cmfv"
-    subprocess.run(encoder_command(ffmpeg, {"180p": f"file:{path}"}, seconds=4, gop=60), check=True, timeout=30)
+    subprocess.run(encoder_command(ffmpeg, {"180p": f"file:{path}"}, seconds=4, gop=60), check=True, timeout=60)
     origin = origins(segment=1.0)
     reply = origin.post("live/180p.cmfv", path.read_bytes())
     assert reply.status == 400

@@ -121,7 +121,7 @@ def test_ffmpeg_plays_it_without_a_word(
         origin.post(f"live/{name}", data)
     command = [ffmpeg, "-nostdin", "-v", "warning", "-i", f"{origin.url}/live/multivariant.m3u8"]
     command += ["-map", "0:v", "-map", "0:a:0", "-f", "framecrc", "-"]
-    played = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    played = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert (played.returncode, played.stderr) == (0, "")
     frames = [line for line in played.stdout.splitlines() if line.startswith("0,")]
     assert len(frames) == 150

@@ -5,43 +5,24 @@ import http.client
 import itertools
 import json
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cdnlab.settings.low_latency import MEDIA_BEHAVIORS
 from origin import Origin
 from origin.media.tracks import InitSection
 from origin.publishing.publisher import Publisher
 from tests.kit import ll_player
 from tests.kit.http import Reply, ask
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again
-from tests.kit.live_origin import Feeder, Running, encoder, encoder_command, pieces, until
+from tests.kit.live_origin import Feeder, Running, pieces, until
 from tests.kit.ll_player import LowLatencyPlayer
-from tests.kit.node import running_node
+from tests.real.origin.lateness import PART, encoder_delay, less_than_three_seconds, two_tiers
 from tests.unit.origin.live.test_stream_frames import NOW, pictures, sound
-
-PART = 0.5
-CONTENT = {"180p": "cmfv", "90p": "cmfv", "audio-64k": "cmfa"}
-
-
-def started(process: "subprocess.Popen[bytes]") -> Callable[[], float]:
-    """When the encoder's first frame came, in Unix seconds; 0 until then."""
-    when: list[float] = []
-
-    def read() -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if not when and re.search(rb"showinfo.* n: *0 ", line):
-                when.append(time.time())
-
-    threading.Thread(target=read, daemon=True).start()
-    return lambda: when[0] if when else 0.0
 
 
 @pytest.mark.live
@@ -51,32 +32,12 @@ def test_a_player_behind_two_tiers_is_less_than_three_seconds_late(
 ) -> None:
     """Parts of 500 ms. Every part comes before it is played, by tune-in, blocking reloads and hints alone."""
     origin = origins(segment=2.0, window=20.0, part=PART)
-    streams = (f"live-{n}" for n in itertools.count())
-
-    def attempt() -> None:
-        stream = next(streams)
-        urls = {name: f"{origin.ingest}/ingest/{stream}/{name}.{kind}" for name, kind in CONTENT.items()}
-        command = encoder_command(ffmpeg, urls, seconds=40, realtime=True, gop=60)
-        command[command.index("-v") + 1] = "info"
-        first = command.index("-vf") + 1
-        command[first] = f"showinfo,{command[first]}"
-        with encoder(command) as process:
-            first_frame = until(started(process))
-            until(lambda: origin.get(f"{stream}/multivariant.m3u8").status == 200)
-            lates = asyncio.run(watch(origin, stream, first_frame))
-        with capsys.disabled():
-            print(f"\nseconds from the encoder's frame to its playing: {lates}")
-        if max(lates.values()) >= 3.0:
-            raise Late(f"{lates} s")
-
-    again(attempt)
+    less_than_three_seconds(origin, ffmpeg, "multivariant.m3u8", watch, capsys)
 
 
-async def watch(origin: Running, stream: str, captured_from: float) -> dict[str, float]:
+async def watch(origin: Running, stream: str, captured_from: float) -> dict[str, tuple[float, ...]]:
     """How late players of each track are, end to end; everything else that must hold is checked here."""
-    async with AsyncExitStack() as stack:
-        shield = await stack.enter_async_context(running_node(origin.url, *MEDIA_BEHAVIORS, name="shield"))
-        edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
+    async with two_tiers(origin) as (_, edge):
 
         def fetcher(track: str) -> ll_player.Fetch:
             return lambda target: ask(edge.url, f"/{stream}/{track}/{target}")
@@ -106,18 +67,8 @@ async def watch(origin: Running, stream: str, captured_from: float) -> dict[str,
             segment = await ask(edge.url, f"/{stream}/{track}/{names[0]}")
             assert segment.body == parts, "the segment is its parts, byte for byte"
             # Program date-times count from the arrival of the first fragment: the encoder's own delay comes on top.
-            lates[track] = round(behind + encoder_delay(origin, f"{stream}/{track}", captured_from), 3)
+            lates[track] = (round(behind + encoder_delay(origin, f"{stream}/{track}", captured_from), 3),)
         return lates
-
-
-def encoder_delay(origin: Running, track: str, captured_from: float) -> float:
-    """How much later than its capture the playlist dates the first frame, in seconds."""
-    text = origin.get(f"{track}/media.m3u8").text
-    assert ll_player.read(text).target == 2
-    date = next(line for line in text.splitlines() if line.startswith("#EXT-X-PROGRAM-DATE-TIME"))
-    at = ll_player.datetime.fromisoformat(date.partition(":")[2]).timestamp()
-    number = int(re.search(r"seg-\d+-(\d+)", text)[1])  # type: ignore[index]
-    return max(0.0, at - 2.0 * number - captured_from)
 
 
 class Fed:
@@ -191,9 +142,7 @@ def test_blocking_reloads_are_collapsed_by_two_tiers_and_cached_by_their_directi
     """A hundred viewers wait for one part: the origin sees one request, and CMCD makes no two of them."""
 
     async def run() -> None:
-        async with AsyncExitStack() as stack:
-            shield = await stack.enter_async_context(running_node(fed.origin.url, *MEDIA_BEHAVIORS, name="shield"))
-            edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
+        async with two_tiers(fed.origin) as (_, edge):
             msn, index = fed.position()
             target = f"/live/180p/media.m3u8?_HLS_msn={msn}&_HLS_part={index}"
             asked = [asyncio.create_task(ask(edge.url, f"{target}&CMCD=bl%3D{n}")) for n in range(100)]
@@ -226,9 +175,7 @@ def test_blocking_reloads_are_collapsed_by_two_tiers_and_cached_by_their_directi
 @pytest.mark.parametrize("fed", [6.0], indirect=True)  # playlists are fresh for three seconds
 def test_appendix_c_a_player_tunes_in_through_two_caches_that_have_an_old_playlist(fed: Fed) -> None:
     async def run() -> None:
-        async with AsyncExitStack() as stack:
-            shield = await stack.enter_async_context(running_node(fed.origin.url, *MEDIA_BEHAVIORS, name="shield"))
-            edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
+        async with two_tiers(fed.origin) as (shield, edge):
             old = ll_player.read((await ask(shield.url, "/live/180p/media.m3u8")).body.decode())
             await asyncio.to_thread(fed.send, 3)
             await asyncio.sleep(1.2)

@@ -4,20 +4,17 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 
 import pytest
 
-from cdnlab.settings.low_latency import MEDIA_BEHAVIORS
 from origin.dash.low_latency import LOW_LATENCY_MANIFEST
 from tests.kit.dash_invariants import DashWatch, read_mpd
 from tests.kit.http import ask
-from tests.kit.late import Late, again
-from tests.kit.live_origin import Running, encoder, encoder_command, until
+from tests.kit.late import Late
+from tests.kit.live_origin import Running
 from tests.kit.ll_dash_player import Fetch, LowLatencyDashPlayer
-from tests.kit.node import running_node
 from tests.kit.streaming import streaming
-from tests.real.origin.test_low_latency import CONTENT, PART, encoder_delay, started
+from tests.real.origin.lateness import PART, encoder_delay, less_than_three_seconds, two_tiers
 
 
 @pytest.mark.live
@@ -27,32 +24,12 @@ def test_a_player_behind_two_tiers_is_less_than_three_seconds_late(
 ) -> None:
     """Chunks of 500 ms. The manifest is fetched once; no segment is refused, and no chunk comes after its time."""
     origin = origins(segment=2.0, window=20.0, part=PART)
-    streams = (f"live-{n}" for n in itertools.count())
-
-    def attempt() -> None:
-        stream = next(streams)
-        urls = {name: f"{origin.ingest}/ingest/{stream}/{name}.{kind}" for name, kind in CONTENT.items()}
-        command = encoder_command(ffmpeg, urls, seconds=40, realtime=True, gop=60)
-        command[command.index("-v") + 1] = "info"
-        first = command.index("-vf") + 1
-        command[first] = f"showinfo,{command[first]}"
-        with encoder(command) as process:
-            first_frame = until(started(process))
-            until(lambda: origin.get(f"{stream}/{LOW_LATENCY_MANIFEST}").status == 200)
-            lates = asyncio.run(watch(origin, stream, first_frame))
-        with capsys.disabled():
-            print(f"\nseconds from the encoder's frame to its playing, and the least possible: {lates}")
-        if max(playing for playing, _ in lates.values()) >= 3.0:
-            raise Late(f"{lates} s")
-
-    again(attempt)
+    less_than_three_seconds(origin, ffmpeg, LOW_LATENCY_MANIFEST, watch, capsys)
 
 
-async def watch(origin: Running, stream: str, captured_from: float) -> dict[str, tuple[float, float]]:
+async def watch(origin: Running, stream: str, captured_from: float) -> dict[str, tuple[float, ...]]:
     """How late players of each track are, end to end, and could be at best."""
-    async with AsyncExitStack() as stack:
-        shield = await stack.enter_async_context(running_node(origin.url, *MEDIA_BEHAVIORS, name="shield"))
-        edge = await stack.enter_async_context(running_node(shield.url, *MEDIA_BEHAVIORS, name="fra"))
+    async with two_tiers(origin) as (_, edge):
         text = (await ask(edge.url, f"/{stream}/{LOW_LATENCY_MANIFEST}")).body.decode()
         DashWatch(stale=1.0).check(text, time.time())
         mpd = read_mpd(text)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.store import index as index_module
 from cdnkit.policy.store.eviction import room_for
 from edge.errors import BadStore
 from edge.stores import disk_folder
@@ -117,12 +118,18 @@ PURGES = [  # the order, what is asked anew in the next life
     ({"everything": True}, {"/a", "/v", "/gone", "/empty"}),
     ({"surrogate_key": "a", "soft": True}, {"/a"}),
     ({"surrogate_keys": ["a", "none"]}, {"/a"}),
+    ({"prefix": "/a"}, {"/a"}),
+    ({"prefix": "/a", "soft": True}, {"/a"}),
 ]
 
 
+@pytest.mark.parametrize("at_once", [0, 128], ids="{} purged at once".format)
 @pytest.mark.parametrize(("order", "asked"), PURGES)
-def test_an_acknowledged_purge_stays(order: dict[str, Any], asked: set[str], tmp_path: Path) -> None:
+def test_an_acknowledged_purge_stays(
+    order: dict[str, Any], asked: set[str], at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The node is not closed: its folder is copied the moment the purge is acknowledged, and another lives on there."""
+    monkeypatch.setattr(index_module, "PURGED_AT_ONCE", at_once)
 
     async def run() -> None:
         async with running_origin() as origin:

@@ -36,7 +36,7 @@ def clip(ffmpeg: Ffmpeg, tmp_path: Path) -> Callable[..., Path]:
             [ffmpeg.path, "-v", "error", "-nostdin", "-y", *inputs, *more, f"file:{path}"],
             stdin=subprocess.DEVNULL,
             check=True,
-            timeout=30,
+            timeout=60,
         )
         return path
 

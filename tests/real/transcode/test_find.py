@@ -163,7 +163,7 @@ def test_a_phone_turned_upright(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> N
     flat, upright = clip("flat.mp4", size="320x180"), tmp_path / "upright.mp4"
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-display_rotation", "90", "-i", flat, "-c", "copy", upright],
-        stdin=subprocess.DEVNULL, check=True, timeout=20,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     assert source.probe(str(upright)).size == (180, 320)
 
@@ -245,7 +245,7 @@ def test_a_cover_picture_is_no_video(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path)
         ["-f", "lavfi", "-i", "testsrc2=size=64x64", "-frames:v", "1", "-update", "1", cover],
         ["-i", sound, "-i", cover, "-map", "0:a", "-map", "1:v", "-c", "copy", "-disposition:v", "attached_pic", song],
     ):
-        subprocess.run([*base, *more], stdin=subprocess.DEVNULL, check=True, timeout=20)
+        subprocess.run([*base, *more], stdin=subprocess.DEVNULL, check=True, timeout=60)
     with pytest.raises(SourceError, match="no video, only audio"):
         source.probe(str(song))
 

@@ -141,7 +141,7 @@ def test_what_was_posted_decodes_without_a_warning(
         track.write_bytes(post.body)
         done = subprocess.run(
             [ffmpeg.path, "-v", "warning", "-nostdin", "-i", track, "-f", "null", "-"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=True,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         assert done.stderr == "", post.track
 
@@ -446,7 +446,7 @@ def test_a_late_picture_or_sound_starts_with_the_stream(late: str, clip, ffmpeg:
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-i", whole, "-itsoffset", "0.4", "-i", whole,
          "-map", first, "-map", second, "-c", "copy", "-t", "2", shifted],
-        stdin=subprocess.DEVNULL, check=True, timeout=20,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     stream = FAST.model_copy(update={"source": str(shifted), "duration": 1.0})
     sink, _ = asyncio.run(run_to_end(small(stream)))

@@ -46,7 +46,7 @@ def folders(ffmpeg: Ffmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", "3", "-i", "testsrc2=size=854x480:rate=30",
          "-f", "lavfi", "-t", "3", "-i", "sine=sample_rate=44100", "-preset", "ultrafast", clip],
-        stdin=subprocess.DEVNULL, check=True, timeout=30,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     make(clip, folder / "segments", Packaging())
     make(clip, folder / "single", Packaging(single_file=True, start=-1, start_precise=True))
@@ -235,7 +235,7 @@ def test_what_ends_first_is_filled(
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", str(pictures), "-i", "testsrc2=size=854x480:rate=30",
          "-f", "lavfi", "-t", str(sound), "-i", "sine", "-preset", "ultrafast", clip],
-        stdin=subprocess.DEVNULL, check=True, timeout=30,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     events = make(clip, tmp_path / "out", Packaging())
     assert any(isinstance(event, Notice) and event.text == said for event in events)
@@ -249,7 +249,7 @@ def test_a_file_whose_header_says_no_ends_is_written_as_it_is(tmp_path: Path, ff
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", "3", "-i", "testsrc2=size=640x360:rate=30",
          "-f", "lavfi", "-t", "1", "-i", "sine", "-preset", "ultrafast", clip],
-        stdin=subprocess.DEVNULL, check=True, timeout=30,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     make(clip, tmp_path / "out", Packaging())
     mpd = read_mpd((tmp_path / "out/manifest.mpd").read_text())

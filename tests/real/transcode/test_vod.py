@@ -45,7 +45,7 @@ def rendition(ffmpeg: Ffmpeg, tmp_path_factory: pytest.TempPathFactory) -> tuple
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-f", "lavfi", "-t", "3", "-i", "testsrc2=size=854x480:rate=25",
          "-f", "lavfi", "-t", "3", "-i", "sine=sample_rate=44100", "-preset", "ultrafast", clip],
-        stdin=subprocess.DEVNULL, check=True, timeout=30,
+        stdin=subprocess.DEVNULL, check=True, timeout=60,
     )  # fmt: skip
     return folder / "out", run(stream(clip), folder / "out")
 
@@ -94,7 +94,7 @@ def test_4_3_6_each_segment_has_a_key_frame_that_can_be_fetched_alone(
             data = (folder / each.uri).read_bytes()[offset : offset + size]
             piece.write_bytes((folder / each.init_section.uri).read_bytes() + data)
             command = [ffmpeg.path, "-v", "error", "-i", piece, "-fps_mode", "passthrough", "-f", "framehash", "-"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert len([line for line in done.stdout.splitlines() if not line.startswith("#")]) == 1, done.stderr
             assert "decode" not in done.stderr
             sizes.append(size)
@@ -144,7 +144,7 @@ def test_captions_of_the_source_are_declared(clip: Clip, ffmpeg: Ffmpeg, tmp_pat
     subprocess.run(
         [ffmpeg.path, "-v", "error", "-nostdin", "-r", "30", "-i", captioned, "-c", "copy", source],
         check=True,
-        timeout=30,
+        timeout=60,
     )
     run(stream(source), tmp_path / "out")
     found = m3u8.load(str(tmp_path / "out" / MULTIVARIANT))

@@ -2,16 +2,19 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from cdnkit.policy import EdgeMachine, Fetch, Headers, PurgeKind, PurgeOrder, Serve
+from cdnkit.policy.record.object_class import classify
+from cdnkit.policy.rules.matching import Matcher
+from cdnkit.policy.rules.service import Behavior
 from cdnkit.policy.store.entry import Entry
 from edge.collector import leave_out, left_out, settled
 from edge.stored_bodies import StoredBodies
 from edge.stores import MemoryStore
-from tests.kit.machine import NOW, get, machine, says
+from tests.kit.machine import NOW, fill, get, machine, says
 
 EVERY = ["lru", "lfu", "fifo", "sieve", "s3-fifo"]
 
@@ -62,6 +65,25 @@ def test_what_is_stored_is_left_out_with_all_tables_that_have_it() -> None:
         assert not any(getattr(one, "__name__", "") == "before" for one in gc.callbacks)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("memoized", [classify, Matcher([], Behavior(path="*")).match], ids=["class", "rule"])
+def test_a_thousand_memoized_results_are_few_objects(memoized: Callable[[str], object]) -> None:
+    memoized("/live/720p/first.ts")
+    gc.collect()
+    before = len(gc.get_objects())
+    for n in range(1000):
+        memoized(f"/live/720p/seg-{n}.ts")
+    gc.collect()  # after which a tuple of texts is left out
+    assert len(gc.get_objects()) - before < 50
+
+
+def test_what_a_hit_leaves_is_nothing_to_walk_over() -> None:
+    edge = machine()
+    fill(edge, get("/a"), says(cache_control="max-age=60"))
+    found = edge.short_way.find(edge.short_way.alike(get("/", x_device="tv")), "/a", NOW)
+    assert found is not None
+    assert [one for one in (found[0], found[1].life) if gc.is_tracked(one)] == []
 
 
 def test_a_304_brings_new_fields_that_are_left_out_too() -> None:

@@ -75,3 +75,42 @@ def test_an_interim_response_goes_to_those_who_wait_and_can_take_one() -> None:
         assert came == [(1, 103)]
 
     asyncio.run(run())
+
+
+class Waiting:
+    """Waits without a task."""
+
+    def __init__(self) -> None:
+        self.came: list[object] = []
+
+    def put(self, response: Response) -> None:
+        self.came.append(response.head.status)
+
+    def fail(self, error: EdgeError) -> None:
+        self.came.append(str(error))
+
+    def interim(self, status: int, fields: object) -> None:
+        self.came.append(status)
+
+
+def test_who_waits_without_a_task_is_given_one_response() -> None:
+    tickets, waiting = Tickets(), Waiting()
+    tickets.give_to(1, waiting)
+    tickets.send_interim(1, 103, [])
+    assert tickets.is_open(1) and tickets.is_waiting(1)
+    tickets.put(1, response())
+    tickets.send_interim(1, 103, [])
+    tickets.fail(1, EdgeError("late"))
+    assert waiting.came == [103, 400]
+    assert not tickets.is_open(1) and not tickets.is_waiting(1)
+
+
+def test_who_waits_without_a_task_hears_of_a_failure_and_of_nothing_once_it_left() -> None:
+    tickets, failed, left = Tickets(), Waiting(), Waiting()
+    tickets.give_to(1, failed)
+    tickets.give_to(2, left)
+    tickets.close(2)
+    for ticket in (1, 2):
+        tickets.fail(ticket, EdgeError("the landing failed"))
+        tickets.send_interim(ticket, 103, [])
+    assert (failed.came, left.came) == (["the landing failed"], [])

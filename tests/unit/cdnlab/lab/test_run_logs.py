@@ -28,7 +28,7 @@ def test_a_process_writes_on_in_the_log_that_was_cut(tmp_path: Path) -> None:
                     assert child.poll() is None
                 cut(tmp_path, BOUND)
     finally:
-        child.communicate(timeout=20)
+        child.communicate(timeout=60)
     assert log.read_text() == "".join(f"line {number}\n" for number in range(400, 500))
     old = (tmp_path / "fra.old.log").read_text()
     assert len(old) == BOUND and old.endswith("line 398\nline 399\n")

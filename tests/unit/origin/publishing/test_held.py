@@ -270,11 +270,11 @@ def test_two_thousand_waiters_wake_in_one_turn_of_the_loop() -> None:
 
         tasks = [asyncio.create_task(wait()) for _ in range(2000)]
         await asyncio.sleep(0.1)
-        began = time.perf_counter()
+        began = time.process_time()
         bells.ring("a")
         for _ in range(4):  # the future, the wait, the task
             await asyncio.sleep(0)
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         await asyncio.gather(*tasks)
         ours.cancel()
         return woken, took
