@@ -188,6 +188,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("START_S", 60.0),
         ("HUNG_S", 30.0),
         ("LOOK_S", 1.0),
+        ("AWAY_S", 5.0),
         ("END_S", 5.0),
         ("PUBLISH_S", 0.05),
         ("TOLD_HITS", 256),

@@ -37,6 +37,8 @@ HUNG_S = 30.0
 """A worker that says nothing for so long is killed; it says something each second."""
 LOOK_S = 1.0
 """How often that is looked after."""
+AWAY_S = 5.0
+"""A lead that looks so late has hung itself, and says nothing of its workers."""
 END_S = 5.0
 """How long a worker may take to drain; then it is killed."""
 PUBLISH_S = 0.05
@@ -150,12 +152,17 @@ class Worker:
         """Until it ends; why."""
         process = self._process
         assert process is not None
-        why = ""
+        why, now = "", asyncio.get_running_loop().time
         while process.returncode is None and not why:
+            looked = now()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await process.wait()
-            if asyncio.get_running_loop().time() - self._heard > HUNG_S:
+            if now() - looked > AWAY_S:
+                self._heard = (
+                    now()
+                )  # it was the lead that hung, or was stopped: what was said meanwhile is not read yet
+            elif now() - self._heard > HUNG_S:
                 why = f"said nothing for {HUNG_S:g} s and was killed"
         if self._closing:
             await asyncio.Event().wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
@@ -21,6 +22,7 @@ from edge.record_files import lives_of
 from edge.services import Hosted
 from edge.workers import crew
 from edge.workers.worker import STATE_S, TOLD_S
+from tests.kit.http import ask
 from tests.kit.http2 import Client, http2
 from tests.kit.late import GUARD_S
 from tests.kit.local_ca import over_tls
@@ -383,3 +385,37 @@ def test_where_the_kernel_spreads_no_connections_one_worker_is_all(monkeypatch: 
     assert Node(name="fra").workers == 1
     with pytest.raises(ValueError, match="only Linux spreads connections over processes"):
         Node(name="fra", workers=2)
+
+
+ENDINGS = [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
+
+
+@pytest.mark.parametrize(("number", "status"), ENDINGS)
+def test_a_node_in_the_foreground_ends_as_one(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """As a terminal does it at Ctrl-C: all of the group gets the signal, once."""
+    (tmp_path / "cdn.toml").write_text(
+        '[[behavior]]\npath = "*"\n[[node]]\nname = "fra"\nworkers = 2\nlisten = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n'
+    )
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            fill(origin)
+            command = [Path(sys.executable).with_name("cdnlab"), "edge", "--config", tmp_path / "cdn.toml", "--json"]
+            edge = await asyncio.create_subprocess_exec(
+                *command, "--origin", origin.url, "--records", tmp_path / "fra.jsonl",
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+            assert edge.stdout is not None
+            ready = json.loads(await edge.stdout.readline())
+            health = json.loads((await ask(ready["admin"], "/healthz")).body)
+            for _ in range(COUNT):
+                assert (await ask(ready["url"], "/a")).body == b"hello"
+            os.killpg(edge.pid, number)
+            async with asyncio.timeout(GUARD_S):
+                _, complaints = await edge.communicate()
+            assert (edge.returncode, complaints) == (status, b"")
+            await until(pids_end([worker["pid"] for worker in health["workers"]]))
+
+    asyncio.run(run())
+    lines = [line for path in tmp_path.glob("fra*.jsonl") for line in path.read_text().splitlines()]
+    assert len([line for line in lines if json.loads(line)["kind"] == "request"]) == COUNT
