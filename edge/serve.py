@@ -38,15 +38,11 @@ from edge.stores.disk_folder import long_lived, open_disk, rules_of
 from edge.tls import context_of, pair_of, trust_of
 from edge.upstream import Upstream
 from edge.viewers import Viewers
-from edge.workers.commission import Commissioned, Given
-from edge.workers.crew import Crew
-from edge.workers.lead import Lead
-from edge.workers.shared import Shared
-from edge.workers.shared_bodies import SharedMemoryStore
 
 if TYPE_CHECKING:
     from cdnkit.serving.http3 import Http3Listener
     from edge.stores.shared import SharedTier
+    from edge.workers.team import Team
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -85,8 +81,7 @@ async def serve(
     sockets: list[socket.socket] = []
     doors: list[list[socket.socket]] = []
     """Of each socket for viewers, those of the further workers."""
-    shared = None if node.workers == 1 else Shared(len(kept))
-    served: list[Commissioned] = []
+    team = None if node.workers == 1 else _team(node, geo, now, len(kept))
     logs: list[RecordLog] = []
     drivers: dict[str, Driver] = {}
     background = Background(logger, node.name)
@@ -113,13 +108,13 @@ async def serve(
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
             file = None if records is None else records_of(records, one.name)
             logs.append(log_of(node, len(kept), file))
-            if shared is not None:
-                served.append(Commissioned.of(ruled, keys[one.name], file))
-            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background, shared)
+            if team is not None:
+                team.add(ruled, keys[one.name], file)
+            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background, team)
     except BaseException:
         _close([*sockets, *chain(*doors)])
-        if shared is not None:
-            shared.close()
+        if team is not None:
+            team.close()
         raise
     services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
     for name, log in zip(drivers, logs, strict=True):
@@ -133,10 +128,7 @@ async def serve(
     at_once = AtOnce(services, who)
     faced = partial(faced, front=at_once if node.front else None)
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
-    crew = None
-    if shared is not None:
-        given = Given(node, geo, tuple(served), now, alt_svc, tuple(zip(*doors, strict=True)))
-        crew = Crew(Lead(services, at_once, shared.changes), shared, given)
+    crew = None if team is None else team.crew(services, at_once, alt_svc, doors)
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
     follower = None
     if orders is not None:
@@ -173,8 +165,14 @@ async def serve(
         if orders is not None:
             await orders.close()
         await asyncio.gather(*(driver.close() for driver in drivers.values()))
-        if shared is not None:
-            shared.close()
+        if team is not None:
+            team.close()
+
+
+def _team(node: Node, geo: Whereabouts, clock: Callable[[], float], services: int) -> "Team":
+    from edge.workers.team import Team  # most nodes do without, and start sooner
+
+    return Team(node, geo, clock, services)
 
 
 def _http3(door: Listener, certificate: bytes, key: bytes) -> "Http3Listener":
@@ -228,7 +226,7 @@ def _driver(
     now: Callable[[], float],
     services: int,
     background: Background,
-    shared: Shared | None,
+    team: "Team | None",
 ) -> Driver:
     """The driver of one service: its gate and machine over a store of its own, with what that recovers."""
     machine = machine_of(node, one.service, one.profile, keys)
@@ -237,13 +235,13 @@ def _driver(
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now, one.profile)
     with long_lived() if node.disk is not None else nullcontext():
-        store = _store(node, hosted, rules, services, shared)
+        store = _store(node, hosted, rules, services, team)
         return Driver(machine, parents, who, log, now, store, tier, node.limits)
 
 
-def _store(node: Node, hosted: str, rules: str, services: int, shared: Shared | None) -> Store:
+def _store(node: Node, hosted: str, rules: str, services: int, team: "Team | None") -> Store:
     if node.disk is None:
-        return MemoryStore() if shared is None else SharedMemoryStore(shared.bodies, hosted)
+        return MemoryStore() if team is None else team.store(hosted)
     folder = node.disk.path / "services" / hosted if hosted else node.disk.path
     memory = room_for(node.eviction, node.memory // services)
     return open_disk(folder, memory=memory, rules=rules, name=node.name)

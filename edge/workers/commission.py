@@ -56,8 +56,9 @@ class Given:
     alt_svc: str
     """Sent with responses over TLS."""
     doors: tuple[tuple[socket.socket, ...], ...]
-    """Of each worker, its listening sockets: for HTTP, and, if there is one, for HTTPS. They are the crew's from now
-    on."""
+    """Of each worker, its listening sockets: for HTTP, and, if there is one, for HTTPS."""
+    page: int
+    """Descriptor of the memory with the changes."""
 
 
 @dataclass(frozen=True)

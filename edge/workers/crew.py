@@ -27,7 +27,6 @@ from edge.errors import EdgeError
 from edge.workers import messages
 from edge.workers.commission import Commission, Given
 from edge.workers.lead import Lead
-from edge.workers.shared import Shared
 
 logger = logging.getLogger("cdnlab.edge")
 
@@ -58,14 +57,14 @@ class WorkerEnded(EdgeError):
 class Crew:
     """All workers of a node."""
 
-    def __init__(self, lead: Lead, shared: Shared, given: Given) -> None:
+    def __init__(self, lead: Lead, given: Given) -> None:
         self._lead = lead
         self._doors = given.doors
         level, uvloop = logger.getEffectiveLevel(), type(asyncio.get_running_loop()).__module__.startswith("uvloop")
         commissions = [
             Commission(
                 number, given.node, given.geo, given.services, given.clock, given.alt_svc, level, uvloop,
-                tuple(door.fileno() for door in doors), shared.page, -1,
+                tuple(door.fileno() for door in doors), given.page, -1,
             )
             for number, doors in enumerate(given.doors, start=2)
         ]  # fmt: skip
