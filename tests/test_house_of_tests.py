@@ -122,7 +122,7 @@ HELD = [  # module, folder, its files
     ("real/edge/test_purge_poison", "edge/purges", "order progress requests"),
     ("random/properties/test_replicas", "edge/workers", "asides replica"),
     ("real/edge/test_workers", "edge", "node_parts"),
-    ("real/edge/test_workers", "edge/workers", "commission crew lead team worker"),
+    ("real/edge/test_workers", "edge/workers", "commission crew team worker"),
     ("real/stores/test_disk", "edge/stores", "discards disk disk_folder writer"),
     ("real/stores/test_shared", "edge/stores", "parcel"),
     ("real/edge/test_serving", "edge/stores", "store"),

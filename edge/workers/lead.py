@@ -4,7 +4,7 @@ from typing import Any
 
 from cdnkit.policy.store.changes import Changes
 from cdnkit.policy.store.entry import Entry
-from cdnkit.serving import ASIDE, TLS_NAMES, Client, Fields
+from cdnkit.serving import ASIDE, EMPTY_QUERY, TLS_NAMES, Client, Fields
 from edge.at_once import AtOnce
 from edge.driver import Driver
 from edge.services import Receive, Scope, Send, Services
@@ -54,10 +54,10 @@ class Lead:
         lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         hosts = [value for name, value in lines if name == "host"]
         target = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        if len(hosts) != 1 or not target.startswith("/"):
-            return None
-        if scope["query_string"]:
+        if scope["query_string"] or EMPTY_QUERY in scope["state"]:
             target += "?" + scope["query_string"].decode("latin-1")
+        if len(hosts) != 1 or not target.startswith("/") or not (target.isascii() and target.isprintable()):
+            return None
         peer, port = scope["client"] or ("", 0)
         client = Client(peer, port, scope["scheme"], scope["extensions"].get(TLS_NAMES))
         client.version = scope["http_version"]
