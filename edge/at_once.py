@@ -14,15 +14,14 @@ from cdnkit.policy.plan import Assemble, Refuse, Serve
 from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import Client, Fields, Later, Whole, field_block, status_block, status_line
 from edge.collector import leave_out
-from edge.driver import DEBUG, Decided, Driver
+from edge.driver import DEBUG, Driver
 from edge.recorder import Recorder
-from edge.response import Response
 from edge.services import DECIDED, Services
 from edge.short import Short, ShortHit, field_lines
 from edge.viewers import Viewers
 from edge.waiter import Waiter
 from edge.wakes import Wakes
-from edge.whole import AnswerAtOnce
+from edge.whole import whole_of
 
 
 class AtOnce:
@@ -59,7 +58,7 @@ class AtOnce:
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is not None:
-            return _whole(decided, response, client.version)
+            return whole_of(decided, response)
         if isinstance(decided.plan, Assemble | Refuse):
             return {"type": "http", "path": path, DECIDED: decided}
         return Waiter(decided, self._wakes)
@@ -159,19 +158,3 @@ def _prepared_block(served: Serve) -> bytes:
     if len(served.headers) > len(entry.prepared):
         head += field_block(served.headers[len(entry.prepared) :])
     return head
-
-
-def _whole(decided: Decided, response: Response, version: str) -> Whole:
-    head = response.head
-    lines = head.headers
-    body: bytes | memoryview = response.whole
-    if isinstance(head, Refuse):
-        if head.status != 204:
-            lines = [*lines, ("content-length", str(len(head.body)))]
-        body = b"" if decided.request.method == "HEAD" else head.body
-    elif isinstance(head, Serve) and head.span is not None and head.body:
-        body = memoryview(body)[head.span.start : head.span.stop]
-    if version == "2":
-        return AnswerAtOnce(decided, status_block(head.status) + field_block(lines), body, ends=False)
-    ends = ("connection", "close") in head.headers
-    return AnswerAtOnce(decided, status_line(head.status) + field_lines(lines), body, ends=ends)

@@ -27,10 +27,11 @@ def blinded(value: str) -> str:
 class Blind(Veil):
     """Writes a mark in a secret's place."""
 
-    __slots__ = ()
+    __slots__ = ("_looked_at",)
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(gate.params, gate.headers, gate.prefixes, blinded)
+        self._looked_at = self.fields_looked_at
 
     def value(self, name: str, value: str) -> str:
         if name != "cookie" or not value:
@@ -47,7 +48,8 @@ class Blind(Veil):
         return f"{name}={blinded(secret)}"
 
     def lines(self, lines: Iterable[tuple[str, str]]) -> FieldLines:
-        return tuple([(name, self.value(name, value)) for name, value in lines])
+        looked_at = self._looked_at
+        return tuple([(name, self.value(name, value) if name in looked_at else value) for name, value in lines])
 
     def kept(self, request: RequestHead, names: frozenset[str]) -> FieldLines:
         """The request's fields of those names."""

@@ -66,9 +66,9 @@ class Reader:
         self.position += len(wanted)
         return wanted
 
-    def take(self, stop: int | None = None) -> bytes:
-        """What has come and was not read yet, in one piece at most; b"" where there is none. BodyBroken if it will not
-        come."""
+    def take(self, stop: int | None = None) -> bytes | memoryview:
+        """What has come and was not read yet, in one piece at most, without a copy; b"" where there is none. BodyBroken
+        if it will not come."""
         most = PIECE_BYTES if stop is None else min(PIECE_BYTES, stop - self.position)
         if most <= 0:
             return b""
@@ -136,7 +136,7 @@ class Reader:
         while True:
             piece = self.take(stop)
             if piece:
-                yield piece
+                yield bytes(piece)
             elif self.is_over(stop):
                 return
             else:
@@ -277,19 +277,19 @@ class Body:
             reader.cut_off = True
             reader.leave()
 
-    def piece_at(self, position: int, most: int) -> bytes:
+    def piece_at(self, position: int, most: int) -> bytes | memoryview:
         """What is held from `position`, of one chunk and `most` bytes at most; b"" when nothing has come yet."""
         if self.whole is not None:
-            return self.whole[position : position + most]
+            return memoryview(self.whole)[position : position + most]
         if self._place is not None:
-            return bytes(self._place[position : min(position + most, self.size_bytes)])
+            return self._place[position : min(position + most, self.size_bytes)]
         index = bisect_right(self._ends, position)
         if index == len(self._ends):
             return b""
         self.drained.set()
         chunk = self._chunks[index]
         skip = position - (self._ends[index] - len(chunk))
-        return chunk[skip : skip + most]
+        return chunk if skip == 0 and len(chunk) <= most else memoryview(chunk)[skip : skip + most]
 
     async def more(self) -> None:
         self._starving += 1

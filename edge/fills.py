@@ -93,10 +93,10 @@ class Fills:
 
     async def close(self) -> None:
         """Give them all up."""
-        for fetch, asked in tuple(self._asked.values()):
+        while self._asked:  # one that fails may be followed by another
+            _, (fetch, asked) = self._asked.popitem()
             self._parents.give_up(asked)
             self._fail(fetch, Failure.ABANDONED)
-        self._asked.clear()
         for fill in tuple(self._taken):
             self._finish(fill, Failure.ABANDONED)
         for task in tuple(self._tasks):

@@ -49,7 +49,6 @@ class Recorder:
 
     def request(self, request: RequestHead, plan: Plan, now: float) -> RequestRecord:
         """A record as the plan leaves it; `responded` and `write` complete it. The request is without its token."""
-        object_class, rendition = classify(request.path)
         return RequestRecord(
             node=self._node,
             seq=self._machine.events,
@@ -60,14 +59,14 @@ class Recorder:
             outcome=plan.outcome,
             cause=None if isinstance(plan, Refuse) else plan.cause,
             behavior=plan.rule.path,
-            object_class=object_class,
-            rendition=rendition,
+            object_class=ObjectClass.OTHER,
+            rendition="",
             bytes_sent=0,
             ttfb_ms=0.0,
             duration_ms=0.0,
             client_ip=request.client_ip,
             client_port=request.client_port,
-            country=request.country,
+            country=request.place.country,
             region=request.place.region,
             asn=request.place.asn,
             version=request.version,
@@ -88,15 +87,17 @@ class Recorder:
         record.ttfb_ms = round((self._clock() - record.at) * 1000, 3)
         record.reason = head.reason
         record.refusal = None if head.refusal is None else head.refusal.kind
-        if isinstance(head, Refuse):
-            return
-        record.cause = head.cause
-        record.fetch = head.fetch_id
-        if head.status in OF_THE_OBJECT:
-            record.object_class, record.rendition = classify(path, response.content_type())
+        content_type = ""
+        if not isinstance(head, Refuse):
+            record.cause = head.cause
+            record.fetch = head.fetch_id
+            content_type = response.content_type() if head.status in OF_THE_OBJECT else ""
+        record.object_class, record.rendition = classify(path, content_type)
 
     def write(self, record: RequestRecord, request: RequestHead) -> None:
         """The request is over; it is without its token."""
+        if not record.status:  # the client left before there was a head
+            record.object_class, record.rendition = classify(request.path)
         record.headers = self._kept(request)
         record.duration_ms = round((self._clock() - record.at) * 1000, 3)
         self._log.add(record)

@@ -46,7 +46,7 @@ class Response:
             return b"" if head_only or self.head.status == 204 else self.head.body
         return b"" if self.reader is None else self.reader.take_whole(self._stop)
 
-    def take(self) -> bytes:
+    def take(self) -> bytes | memoryview:
         """What has come of the body and was not taken yet, one piece; b"" where there is none. BodyBroken if it will
         not come."""
         return b"" if self.reader is None else self.reader.take(self._stop)

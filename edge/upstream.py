@@ -15,7 +15,7 @@ from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Failure
 from cdnkit.policy.rules.profile import Waits
 from cdnkit.policy.upstream.link import Link
-from cdnkit.policy.upstream.retry import FailedTry, Reach, may_retry, may_reuse_connection, needs_own_connection
+from cdnkit.policy.upstream.retry import SAFE, FailedTry, Reach, may_retry, may_reuse_connection, needs_own_connection
 from cdnkit.settings.parent_url import WANTED, parent_url
 from edge.errors import UpstreamFailed
 from edge.parent.attempt import FAREWELL, Attempt, is_farewell
@@ -78,6 +78,8 @@ class Upstream:
         self._dialer = Dialer(self.url, parts.hostname, port, self._tls, link, waits.connect)
         self._most = connections
         self._slots = Slots(connections)
+        self._crossing = frozenset(method for method in SAFE if may_reuse_connection(method, waits, body=False))
+        """Methods of requests that may be sent on a connection which the parent may be closing."""
         self._idle: list[Http1Connection] = []
         self._all: set[ParentConnection] = set()
         self._shared: list[Http2Connection] = []
@@ -123,8 +125,7 @@ class Upstream:
     def begin(self, request: RequestHead, on_interim: OnInterim, over: Callable[[Attempt], None]) -> Attempt | None:
         """Send a request without content at once, where a connection rests on which it may go: `over` is called when a
         response's head has come, or none will. None: nothing is sent, and `exchange` must be awaited."""
-        rests = self._idle and self._http == "1.1" and not self._closed and self._slots.free
-        if not rests or not may_reuse_connection(request.method, self._waits, body=False):
+        if not self._idle or not self._slots.free or request.method not in self._crossing:
             return None
         try:
             head = request_head(request, self._authority)
@@ -132,8 +133,7 @@ class Upstream:
             return None  # as `exchange` will say
         self._slots.taken += 1
         connection = self._idle.pop()
-        begun = Attempt(connection, partial(self._release, connection), over)
-        connection.begin(head, request.method, begun, on_interim)
+        connection.begin(head, request.method, begun := Attempt(connection, self._release, over), on_interim)
         return begun
 
     def _weigh(self, failed: UpstreamFailed, method: str, tries: list[FailedTry], body: object) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cdnkit.policy.plan import Refuse, Serve
 from cdnkit.serving import Whole, field_block, status_block, status_line
 from edge.driver import Decided
-from edge.response import Head
+from edge.response import Head, Response
 from edge.short import field_lines
 
 
@@ -22,6 +22,17 @@ class AnswerAtOnce(Whole):
 
     def done(self, sent: int, why: str | None) -> None:
         self._decided.driver.written(self._decided, sent, why)
+
+
+def whole_of(decided: Decided, response: Response) -> AnswerAtOnce:
+    """The response that `Driver.at_once` found."""
+    head, body = response.head, response.whole
+    wire = wire_head(head, decided.request.version)
+    if isinstance(head, Refuse):
+        body = b"" if decided.request.method == "HEAD" else head.body
+    elif isinstance(head, Serve) and head.span is not None and head.body:
+        return AnswerAtOnce(decided, wire.head, memoryview(body)[head.span.start : head.span.stop], ends=wire.ends)
+    return AnswerAtOnce(decided, wire.head, body, ends=wire.ends)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from cdnkit.policy.gate.admission import Admission
-from cdnkit.policy.gate.check import Check, Concerns
+from cdnkit.policy.gate.check import Check, Concerns, Reads
 from cdnkit.policy.gate.gate import Gate, Node
 from cdnkit.policy.rules.response_policy import CorsRules, ResponsePolicy
 from cdnkit.policy.rules.service import Behavior, Geo, Service
@@ -37,6 +37,8 @@ class Rule:
     """The rest."""
     plain_checks: tuple[Check, ...] = field(init=False)
     """What of the rest a plain request is asked."""
+    target_checks: tuple[Check, ...] = field(init=False)
+    """Those of `checks` that read the target (`cdnkit/policy/machine/short_way.py`)."""
     guarded: bool = field(init=False)
     """The rest may refuse a request that a stored response answers: the short way comes behind it."""
 
@@ -44,6 +46,7 @@ class Rule:
         self.first_checks = tuple(takewhile(lambda check: check.concerns is Concerns.ALL, self.checks))
         self.other_checks = self.checks[len(self.first_checks) :]
         self.plain_checks = tuple(one for one in self.other_checks if one.concerns is not Concerns.NOT_PLAIN)
+        self.target_checks = tuple(one for one in self.checks if one.reads in (Reads.FORM, Reads.TOKEN))
         self.guarded = any(check.concerns is Concerns.ALL for check in self.other_checks)
 
     @property

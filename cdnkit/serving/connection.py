@@ -16,16 +16,14 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from cdnkit.serving.acknowledged import acknowledged, buffered
 from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, ServerContext, client_names, server_name
 from cdnkit.serving.http1 import Http1
 from cdnkit.serving.http2 import Http2
 from cdnkit.serving.limits import ListenerLimits
+from cdnkit.serving.lingering import Lingering, drop
 from cdnkit.serving.patience import Left, Stalled, wait_for_client
 from cdnkit.serving.roles import FrontRole, ListenerRole, Page
-
-LINGER_S = 2.0
-"""How long a client may go on sending after the server has hung up and the client has taken the rest. nginx gives 5 s
-from read to read, 30 s in all."""
 
 HIGH_WATER_BYTES = 64 * 1024
 """A writer waits while more than this is written and not yet taken by the kernel."""
@@ -76,7 +74,7 @@ class Connection(TCPServer):
         self.stalled: Stalled | None = None
         self.cut_off = False
         self._hung_up = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Lingering | None = None
         self._awaits_first_byte = False
         self._tls_names: tuple[str, frozenset[str]] | None = None
         self._client_names: frozenset[str] = frozenset()
@@ -193,14 +191,14 @@ class Connection(TCPServer):
             if self.transport.is_closing():
                 return
             self.writer.write(data)
-            if not self._unsent():
+            if not buffered(self.transport):
                 return
             try:
-                await wait_for_client(self.writer.drain, self._unsent, self.limits.stalled)
+                await wait_for_client(self.writer.drain, self._taken, self.limits.stalled)
                 return
             except Stalled as stalled:
                 self.stalled = stalled
-                self.transport.abort()
+                drop(self.transport)
             except (ConnectionError, RuntimeError):
                 pass
         await self.protocol.handle(Closed())
@@ -223,12 +221,8 @@ class Connection(TCPServer):
             scope["extensions"][CLIENT_NAMES] = self._client_names
         await self._listener.call(scope, receive, send_or_raise)
 
-    def _unsent(self) -> int:
-        """Bytes written and not yet taken by the kernel. asyncio's TLS transports cannot say once they are closed."""
-        try:
-            return self.transport.get_write_buffer_size()
-        except AttributeError:
-            return 0
+    def _taken(self) -> int:
+        return acknowledged(self.transport)
 
     # ---- ending ------------------------------------------------------------------------------------------------
 
@@ -246,25 +240,8 @@ class Connection(TCPServer):
             self.writer.write_eof()
         except (NotImplementedError, OSError, RuntimeError):
             self.writer.close()  # TLS has no half-closed connections
-        self._linger(self._unsent(), 0.0)
+        self._timer = Lingering(self.transport, self.loop, self.limits.stalled)
         self._listener.waiting[self] = None
-
-    def _linger(self, unsent: int, quiet: float) -> None:
-        """Look again in a moment whether the client has taken the rest.
-
-        `unsent`: bytes of it that were left at the last look; `quiet`: seconds for which the client has taken none.
-        """
-        pause = min(LINGER_S, self.limits.stalled)
-
-        def look() -> None:
-            left = self._unsent()
-            idle = quiet + pause if left == unsent else 0.0
-            if idle >= (self.limits.stalled if left else pause):
-                self.transport.abort()
-            else:
-                self._linger(left, idle)
-
-        self._timer = self.loop.call_later(pause, look)
 
     def cut(self) -> None:
         """End it at once, whatever is under way."""
@@ -277,5 +254,5 @@ class Connection(TCPServer):
         self.writer.close()
         with suppress(OSError, RuntimeError, asyncio.CancelledError):
             closed = asyncio.ensure_future(self.writer.wait_closed())
-            await wait_for_client(lambda: asyncio.shield(closed), self._unsent, self.limits.stalled)
+            await wait_for_client(lambda: asyncio.shield(closed), self._taken, self.limits.stalled)
         self.transport.abort()

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from cdnkit.serving.http1 import phrase_of
-from cdnkit.serving.patience import Left, wait_for_client
+from cdnkit.serving.lingering import drop
+from cdnkit.serving.patience import Left, Stalled, wait_for_client
 
 _BODILESS = (204, 304)
 
@@ -24,6 +25,10 @@ class FrontWriter(Protocol):
     @property
     def full(self) -> bool:
         """The transport takes no more for now."""
+        ...
+
+    def taken(self) -> int:
+        """Grows with each byte that the client takes."""
         ...
 
 
@@ -125,7 +130,11 @@ class Exchange:
             self._front.transport.write(self._head + body if self._head else body)
         self._head = b""
         self.complete = not more
-        await wait_for_client(self._drained, self._front.transport.get_write_buffer_size, self._front.stalled_after)
+        try:
+            await wait_for_client(self._drained, self._front.taken, self._front.stalled_after)
+        except Stalled:
+            drop(self._front.transport)
+            raise
         if more and self._front.transport.is_closing():
             raise Left("the client closed the connection")
 

@@ -12,6 +12,8 @@ FRAME_HEAD = struct.Struct(">IBI")
 HEAD_BYTES = 9
 LARGEST_FRAME = 16_384
 """Of a payload, in both directions: what every peer accepts (SETTINGS_MAX_FRAME_SIZE)."""
+RECORD_BYTES = 16_384
+"""The content of a TLS record (RFC 8446 §5.1): a frame of DATA that fills one is not cut into two."""
 INITIAL_WINDOW = 65_535
 """Of a connection, and of a stream until SETTINGS says something else (§6.9.2)."""
 LARGEST_WINDOW = 2**31 - 1

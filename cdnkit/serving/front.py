@@ -14,22 +14,26 @@ from contextlib import suppress
 
 from starlette.types import Scope
 
+from cdnkit.serving.acknowledged import acknowledged, unacknowledged
 from cdnkit.serving.alarms import GRAIN_S
 from cdnkit.serving.certificates import ServerContext, server_name
-from cdnkit.serving.connection import HIGH_WATER_BYTES, LINGER_S, Connection
+from cdnkit.serving.connection import HIGH_WATER_BYTES, Connection
 from cdnkit.serving.exchange import CLOSES, Exchange
 from cdnkit.serving.frames import PREFACE
 from cdnkit.serving.front_roles import Client, FrontListener, Later, Whole, extensions_of
 from cdnkit.serving.heads import END, LARGEST_HEAD, REQUEST_LINE
 from cdnkit.serving.inbox import GONE
 from cdnkit.serving.later import LaterExchange
-from cdnkit.serving.patience import Stalled
+from cdnkit.serving.lingering import Lingering, drop
+from cdnkit.serving.patience import LEAST_BYTES, Stalled
 
-JOINED_BYTES = 64 * 1024
+JOINED_BYTES = 32 * 1024
 """A body up to this size is copied behind its head, into one write."""
 PIECE_BYTES = 256 * 1024
-"""What is written at once of a larger body. Over TLS it is copied, so that a slow client holds as much memory; and so
-exactly is known how much a client took that has left."""
+"""What is written at once of a larger body where whole ones are not (`FrontListener.writes_whole`). A slow client holds
+as much memory; and so exactly is known how much a client took that has left."""
+PIECE_SECURE_BYTES = 32 * 1024
+"""The same over TLS: OpenSSL keeps a buffer of that size as long as the connection lives."""
 LATE_S = 0.05
 """How long hypercorn has to read the beginning of a head whose time is over, before it says so."""
 WAITING_BYTES = 64 * 1024
@@ -40,8 +44,9 @@ class Front(asyncio.Protocol):
     """One client's connection. Thousands of them are idle: each attribute counts."""
 
     __slots__ = (
-        "_alarm", "_buffered", "_closing", "_deadline", "_ended", "_exchange", "_full", "_inner", "_kept",
-        "_left", "_listener", "_loop", "_rest", "_timer", "_unfinished", "client", "connection", "cut_off", "transport",
+        "_alarm", "_buffered", "_closing", "_deadline", "_end", "_ended", "_exchange", "_full", "_inner",
+        "_kept", "_left", "_listener", "_loop", "_rest", "_timer", "_unfinished", "client", "connection", "cut_off",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -69,12 +74,14 @@ class Front(asyncio.Protocol):
         """The client sends no more."""
         self._buffered = 0
         """Bytes that the transport held when the last piece was written: once it is closed, it cannot say."""
+        self._end = 0
+        """What `acknowledged` will say when the client has taken the whole response, if that was written at once."""
         self._closing = False
         self.cut_off = False
         self._deadline = 0.0
         self._alarm = 0
         """When it rings, at the deadline or before."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Lingering | None = None
         """That of a client which takes nothing, or is not heard any more."""
 
     # ---- the connection's beginning and end ------------------------------------------------------------------------
@@ -241,31 +248,46 @@ class Front(asyncio.Protocol):
     def _write(self, answer: Whole) -> bool:
         """Whether the client has taken it all, or soon will have."""
         body, end = answer.body, self._listener.end_of_head
+        whole = self._listener.writes_whole
         if len(body) <= JOINED_BYTES:
             self.transport.write(b"".join((answer.head, end, body)))
         else:
-            self.transport.write(answer.head + end)
-            self._rest = memoryview(body)
+            piece, most = body, self._piece_bytes
+            if len(body) > most and not whole:
+                piece, self._rest = memoryview(body)[:most], memoryview(body)[most:]
+            self.transport.writelines((answer.head + end, piece))
             self._write_rest()
         if not self._full and not self._rest:
             answer.done(len(body), None)
             return True
         self._unfinished = answer
         self._listener.waiting.pop(self, None)
-        self._watch(self._unsent())
+        taken = self.taken()
+        self._end = taken + unacknowledged(self.transport) if whole else 0
+        self._watch(taken)
         return False
 
+    @property
+    def _piece_bytes(self) -> int:
+        return PIECE_BYTES if self.client.scheme == "http" else PIECE_SECURE_BYTES
+
     def _write_rest(self) -> None:
+        most = self._piece_bytes
         while self._rest and not self._full:
-            piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
+            piece, self._rest = self._rest[:most], self._rest[most:]
             self.transport.write(piece)
+        if not self._rest:
+            self._rest = b""  # an empty view would keep the body
         self._buffered = self.transport.get_write_buffer_size()
 
     def _finish(self, why: str | None) -> None:
         """The client has taken the whole response, or (`why`) has left."""
         answer, self._unfinished = self._unfinished, None
         assert answer is not None
-        unsent = len(self._rest) + self._buffered
+        if why is not None and self._end:
+            unsent = self._end - self.taken()
+        else:
+            unsent = len(self._rest) + self._buffered
         self._rest = b""
         self._stop_timer()
         answer.done(len(answer.body) if why is None else max(0, len(answer.body) - unsent), why)
@@ -277,24 +299,22 @@ class Front(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def _watch(self, unsent: int) -> None:
+    def _watch(self, seen: int) -> None:
         """Drop a client that takes nothing of a response for as long as it may."""
 
         def look() -> None:
-            left = self._unsent()
-            if left == unsent:
+            taken = self.taken()
+            if taken - seen < LEAST_BYTES:
                 self._finish(f"viewer: {Stalled(self._listener.limits.stalled)}")
-                self.transport.abort()
+                drop(self.transport)
             else:
-                self._watch(left)
+                self._watch(taken)
 
         self._timer = self._loop.call_later(self._listener.limits.stalled, look)
 
-    def _unsent(self) -> int:
-        """Bytes of the response that the kernel has not taken yet."""
-        with suppress(AttributeError):  # asyncio's TLS transports cannot say once they are closed
-            return len(self._rest) + self.transport.get_write_buffer_size()
-        return len(self._rest)
+    def taken(self) -> int:
+        """Grows with each byte that the client takes."""
+        return acknowledged(self.transport) - len(self._rest)
 
     def pause_writing(self) -> None:
         self._full = True
@@ -402,7 +422,7 @@ class Front(asyncio.Protocol):
         with suppress(OSError, RuntimeError):
             self.transport.write_eof()
         self._listener.waiting[self] = None
-        self._timer = self._loop.call_later(LINGER_S, self.transport.abort)
+        self._timer = Lingering(self.transport, self._loop, self._listener.limits.stalled)
 
     def cut(self) -> None:
         """End it at once."""

@@ -19,9 +19,10 @@ from cdnkit.serving.frames import (
     settings,
 )  # fmt: skip
 from cdnkit.serving.front_roles import Client, FrontListener
+from cdnkit.serving.lingering import Lingering, drop
 from cdnkit.serving.open_streams import OpenStreams
 from cdnkit.serving.patience import Left, Stalled
-from cdnkit.serving.stalls import Lingering, StallWatch
+from cdnkit.serving.stalls import StallWatch
 from cdnkit.serving.streams import Stream
 
 _CLOSED = "the client closed the connection"
@@ -122,7 +123,8 @@ class Http2Front(asyncio.Protocol):
             self._streams.reset(stream, Code.CANCEL, why)
         else:
             self._leave(why)
-            self.cut()
+            self._closing = self.cut_off = True
+            drop(self.transport)
 
     # ---- ending ----------------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Http2Front(asyncio.Protocol):
         self._listener.waiting.pop(self, None)
         self._stalls.end()
         if self._lingering is not None:
-            self._lingering.end()
+            self._lingering.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

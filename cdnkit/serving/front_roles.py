@@ -11,6 +11,7 @@ from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES, client_names
 from cdnkit.serving.heads import Fields, FieldSections
 from cdnkit.serving.heads_http2 import Heads
 from cdnkit.serving.inbox import INTERIM, Interim
+from cdnkit.serving.known_blocks import Paths
 from cdnkit.serving.limits import ListenerLimits
 
 
@@ -71,7 +72,7 @@ class Outlet(Protocol):
         """Its head, as of a `Whole`; a body of so many bytes follows, or (None) one that says where it ends."""
         ...
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """More of its body."""
         ...
 
@@ -131,11 +132,15 @@ class FrontListener(Protocol):
     alarms: Alarms
     sections: FieldSections
     heads: Heads
+    paths: Paths
     end_of_head: bytes
     """The fields that the listener adds to every head, and the empty line."""
     end_of_block: bytes
     """The same for HTTP/2."""
     closing: bool
+    writes_whole: bool
+    """A body is written at once, however large it is: it is not copied, and the kernel says how much of it a client
+    took."""
 
     @property
     def application(self) -> FrontApplication: ...

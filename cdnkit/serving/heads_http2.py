@@ -58,7 +58,7 @@ def priority_of(value: str) -> Priority:
 class Head:
     """A request's head, its path aside."""
 
-    __slots__ = ("canonical", "fields", "length", "malformed", "method", "priority")
+    __slots__ = ("canonical", "fields", "length", "malformed", "method", "priority", "remembered")
 
     def __init__(self, method: str, fields: FieldLines, *, malformed: bool) -> None:
         self.method = method
@@ -70,6 +70,8 @@ class Head:
         self.length: int | None = None
         """Of its content, where it says so."""
         self.priority = UNSAID
+        self.remembered = False
+        """It is short enough for it."""
 
 
 class Heads:
@@ -108,6 +110,7 @@ class Heads:
             if len(self._known) >= REMEMBERED // 2:
                 self._older, self._known = self._known, {}
             self._known[key] = head
+            head.remembered = True
         return head, path
 
 

@@ -53,11 +53,14 @@ class FieldDecoder:
         """`largest`: bytes of a section, each field with 32 more. A larger one ends the connection: what it does to
         the shared table is not known then."""
         self._decode = Decoder(largest).decode
+        self.table_changed = False
+        """By the last section."""
 
     def decode(self, block: bytes) -> Came:
-        compressed = huffman_strings(block)
-        if compressed is None:
+        found = huffman_strings(block)
+        if found is None:
             raise ConnectionFault(Code.COMPRESSION_ERROR)
+        compressed, self.table_changed = found
         try:
             came: Came = self._decode(block, True)
         except OversizedHeaderListError:
@@ -71,31 +74,34 @@ class FieldDecoder:
         return came
 
 
-def huffman_strings(block: bytes) -> list[tuple[int, int, int, int]] | None:
-    """Of each one: the number of its field, 0 for its name or 1 for its value, its end, and its size in octets.
+def huffman_strings(block: bytes) -> tuple[list[tuple[int, int, int, int]], bool] | None:
+    """Of each one: the number of its field, 0 for its name or 1 for its value, its end, and its size in octets; and
+    whether the block changes the table.
 
     None: the last representation does not end where the block does, or a table size comes behind a field.
     """
     found = _INDEXED.match(block)
     fields = at = found.end() if found else 0
     end = len(block)
-    compressed = []
+    compressed, changes = [], False
     while at < end:
         first = block[at]
         at += 1
         if first & 0xE0 == 0x20:
             if fields:
                 return None
-            at += _integer(block, at)[0] if first == 0x3F else 0
+            changes = True
+            at += integer(block, at)[0] if first == 0x3F else 0
             continue
         fields += 1
         if first & 0x80:
-            at += _integer(block, at)[0] if first == 0xFF else 0
+            at += integer(block, at)[0] if first == 0xFF else 0
             continue
+        changes = changes or bool(first & 0x40)
         prefix = 0x3F if first & 0x40 else 0x0F
         index = first & prefix
         if index == prefix:
-            at += _integer(block, at)[0]
+            at += integer(block, at)[0]
         for part in (1,) if index else (0, 1):
             if at >= end:
                 return None
@@ -103,15 +109,15 @@ def huffman_strings(block: bytes) -> list[tuple[int, int, int, int]] | None:
             size = form & 0x7F
             at += 1
             if size == 0x7F:
-                more, beyond = _integer(block, at)
+                more, beyond = integer(block, at)
                 at, size = at + more, size + beyond
             at += size
             if form & 0x80 and size:
                 compressed.append((fields - 1, part, at, size))
-    return compressed if at == end else None
+    return (compressed, changes) if at == end else None
 
 
-def _integer(block: bytes, at: int) -> tuple[int, int]:
+def integer(block: bytes, at: int) -> tuple[int, int]:
     """The rest of an integer: its octets, and what they add. One without an end is longer than any block."""
     value = shift = 0
     for octet in block[at : at + LONGEST_INTEGER]:

@@ -13,7 +13,8 @@ from starlette.types import Scope
 
 from cdnkit.serving.exchange import CLOSES, LENGTHLESS, FrontWriter, failure, write_interim
 from cdnkit.serving.front_roles import Later, Whole
-from cdnkit.serving.patience import Stalled
+from cdnkit.serving.lingering import drop
+from cdnkit.serving.patience import LEAST_BYTES, Stalled
 
 COPIED_BYTES = 16 * 1024
 """A piece up to this size is copied, into one write with what frames it."""
@@ -98,7 +99,7 @@ class LaterExchange:
         self._closes |= ends
         self._head = b"".join(lines)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         if self._left is None:
             self._put(b"%x\r\n" % len(piece), piece, b"\r\n")
         else:
@@ -133,7 +134,7 @@ class LaterExchange:
 
     # ---- the transport ---------------------------------------------------------------------------------------------
 
-    def _put(self, before: bytes, piece: bytes, after: bytes) -> None:
+    def _put(self, before: bytes, piece: bytes | memoryview, after: bytes) -> None:
         write = self._front.transport.write
         head, self._head = self._head + before, b""
         if len(piece) <= COPIED_BYTES and (head or after):
@@ -145,17 +146,16 @@ class LaterExchange:
 
     def _watch(self) -> None:
         """Drop a client that takes nothing for as long as it may."""
-        transport, seconds = self._front.transport, self._front.stalled_after
-        unsent = transport.get_write_buffer_size()
+        seconds, seen = self._front.stalled_after, self._front.taken()
 
         def look() -> None:
-            if transport.get_write_buffer_size() != unsent:
+            if self._front.taken() - seen >= LEAST_BYTES:
                 self._watch()
                 return
             later, self._later = self._later, None
             if later is not None:
                 later.on_left(f"viewer: {Stalled(seconds)}")
-            transport.abort()
+            drop(self._front.transport)
 
         self._timer = asyncio.get_running_loop().call_later(seconds, look)
 

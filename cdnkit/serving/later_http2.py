@@ -88,7 +88,7 @@ class LaterStream:
         self._left = 0 if self._method == "HEAD" else length
         self._front.send_head(self._stream, head, last=False)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         if self._left is not None:
             self._left -= len(piece)
             if self._left < 0:

@@ -20,6 +20,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cdnkit.serving.acknowledged import KERNEL_SAYS
 from cdnkit.serving.alarms import Alarms
 from cdnkit.serving.connection import Connection, Reader
 from cdnkit.serving.front import Front
@@ -29,14 +30,19 @@ from cdnkit.serving.heads import FieldSections
 from cdnkit.serving.heads_http2 import Heads
 from cdnkit.serving.hpack import lines_block
 from cdnkit.serving.http1 import phrase_of
+from cdnkit.serving.known_blocks import Paths
 from cdnkit.serving.limits import ListenerLimits
 from cdnkit.serving.patience import Left
 from cdnkit.serving.roles import Page
 from cdnkit.units import source_of, split_address, visible
 
 BACKLOG = 1024
-UNSENT_BYTES = 128 * 1024
-"""The kernel takes at most this much of a response that it cannot send yet: two pieces of an edge's bodies."""
+UNSENT_BYTES = 1024 * 1024
+"""The kernel takes at most this much of a response that it cannot send yet. What it takes at once costs least, and
+without a bound it takes 4 MB (docs/limits.md)."""
+UNSENT_BLIND_BYTES = 128 * 1024
+"""The same where the kernel cannot say how much of it a client took: what it holds of a slow client's response looks
+like a stall."""
 GRACE_S = 0.4
 """How long responses that are being sent may still take at shutdown."""
 TURNED_AWAY = 64
@@ -88,9 +94,8 @@ def bind(address: str, setting: str, *, shares_port: bool = False) -> socket.soc
         if shares_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Connections inherit it. Without it the kernel takes megabytes for a client that reads slowly, and for a minute
-        # no progress is seen.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        unsent = UNSENT_BYTES if KERNEL_SAYS else UNSENT_BLIND_BYTES
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent)  # connections inherit it
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -170,7 +175,9 @@ class Listener:
         self._front = front
         self.sections = FieldSections()
         self.heads = Heads()
+        self.paths = Paths()
         self.closing = False
+        self.writes_whole = False
         self._turned_away: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
         self._server: asyncio.Server | None = None
@@ -192,6 +199,8 @@ class Listener:
         farewell = None if tls is None else self.limits.stalled
         loop = asyncio.get_running_loop()
         self.alarms = Alarms(loop)
+        # asyncio's own transports copy what the kernel does not take, and TLS makes records of it.
+        self.writes_whole = KERNEL_SAYS and tls is None and type(loop).__module__.partition(".")[0] == "uvloop"
         self.end_of_head = b"".join(b"%b: %b\r\n" % line for line in self.config.response_headers("h11")) + b"\r\n"
 
         self.end_of_block = lines_block(self.config.response_headers("h2"))

@@ -21,6 +21,7 @@ from cdnkit.serving.front_roles import Client, FrontListener, Later, Whole, exte
 from cdnkit.serving.heads_http2 import PATH, Head, Priority, check, priority_of, scope_of
 from cdnkit.serving.hpack import TABLE_SIZE_0, FieldDecoder
 from cdnkit.serving.http2 import DECODED_HEADS
+from cdnkit.serving.known_blocks import KnownBlocks
 from cdnkit.serving.later_http2 import LaterStream
 from cdnkit.serving.patience import Left, Stalled
 from cdnkit.serving.sender import Sender
@@ -69,6 +70,7 @@ class OpenStreams:
         self.reader = FrameReader(self, loop, DECODED_HEADS * limits.head)
         self.sender = Sender(transport, loop, self._sent, self._confirm)
         self._decoder = FieldDecoder(DECODED_HEADS * limits.head)
+        self._blocks = KnownBlocks(listener.paths)
         self.open: dict[int, Stream] = {}
         """Those that are open or half-closed."""
         self._running = 0
@@ -211,36 +213,52 @@ class OpenStreams:
         stream.exchange.inbox.give({"type": "http.request", "body": b"", "more_body": False})
 
     def on_block(self, stream_id: int, block: bytes, *, ended: bool) -> None:
-        came = self._decoder.decode(block)
-        if stream_id <= self.highest:
-            self._on_trailers(stream_id, [line[:2] for line in came], ended=ended)
-            return
+        known, came = None, None
+        if ended and stream_id > self.highest:
+            known = self._blocks.find(block)
+        if known is None:
+            came = self._decoder.decode(block)
+            if self._decoder.table_changed:
+                self._blocks.forget()
+            if stream_id <= self.highest:
+                self._on_trailers(stream_id, [line[:2] for line in came], ended=ended)
+                return
         if not stream_id % 2 or len(self.open) >= self._limits.streams:
             raise ConnectionFault(Code.PROTOCOL_ERROR)
         if self._running > 2 * self._limits.streams:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM)
         self._skipped |= stream_id > self.highest + 2
         self.highest = stream_id
-        head, path = self._listener.heads.read(came, ended=ended)
+        if came is not None:
+            head, path = self._listener.heads.read(came, ended=ended)
+            if head.canonical is not None and PATH.fullmatch(path) is not None:
+                known = head, path.decode("ascii")
+                if not self._decoder.table_changed:
+                    self._blocks.learn(block, *known)
         if self._listener.closing:
             self.sender.put(frames.reset(stream_id, Code.REFUSED_STREAM))
+        elif known is not None:
+            self._respond(stream_id, *known)
         elif head.malformed:
             self.reader.count_reset()
             self._remember_reset(stream_id)
             self.sender.put(frames.reset(stream_id, Code.PROTOCOL_ERROR))
-        elif head.canonical is not None and PATH.fullmatch(path) is not None:
-            answer = self._listener.application.respond(head.method, path.decode("ascii"), head.canonical, self._client)
-            if isinstance(answer, Whole):
-                self._answer(stream_id, answer, head)
-            elif isinstance(answer, Later):
-                stream = self._open(stream_id, head)
-                stream.later = later = LaterStream(self, stream, head.method, answer)
-                answer.begin(later)
-            else:
-                self._begin(stream_id, head, answer, ended=True)()
         else:
             scope = scope_of(head, path, self._client.scheme, (self._client.address, self._client.port), self._server())
             self._beginning.append(self._begin(stream_id, head, scope, ended=ended))
+
+    def _respond(self, stream_id: int, head: Head, path: str) -> None:
+        """To a canonical head."""
+        assert head.canonical is not None
+        answer = self._listener.application.respond(head.method, path, head.canonical, self._client)
+        if isinstance(answer, Whole):
+            self._answer(stream_id, answer, head)
+        elif isinstance(answer, Later):
+            stream = self._open(stream_id, head)
+            stream.later = later = LaterStream(self, stream, head.method, answer)
+            answer.begin(later)
+        else:
+            self._begin(stream_id, head, answer, ended=True)()
 
     def _on_trailers(self, stream_id: int, came: list[tuple[bytes, bytes]], *, ended: bool) -> None:
         stream = self.open.get(stream_id)
@@ -267,16 +285,16 @@ class OpenStreams:
     def _answer(self, stream_id: int, answer: Whole, head: Head) -> None:
         """Send a whole response."""
         sender, body = self.sender, answer.body
-        block = self._table_update + answer.head + self._listener.end_of_block
-        size = len(body)
+        block, size = answer.head, len(body)
+        if self._table_update or self._listener.end_of_block:
+            block = self._table_update + block + self._listener.end_of_block
         if not size or len(block) > LARGEST_FRAME:
             sender.put(frames.head_frames(stream_id, block, last=not size))
         elif size <= LARGEST_FRAME and sender.has_room(size):
-            whole = b"".join((
+            sender.put_whole(
                 FRAME_HEAD.pack(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id), block,
-                FRAME_HEAD.pack(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
-            ))  # fmt: skip
-            sender.put_whole(whole, body)
+                FRAME_HEAD.pack(size << 8 | frames.DATA, frames.END_STREAM, stream_id), body,
+            )  # fmt: skip
             size = 0
         else:
             sender.put(FRAME_HEAD.pack(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id) + block)

@@ -3,7 +3,15 @@
 import asyncio
 from collections.abc import Callable
 
-from cdnkit.serving.frames import INITIAL_WINDOW, LARGEST_WINDOW, Code, ConnectionFault
+from cdnkit.serving.frames import (
+    HEAD_BYTES,
+    INITIAL_WINDOW,
+    LARGEST_FRAME,
+    LARGEST_WINDOW,
+    RECORD_BYTES,
+    Code,
+    ConnectionFault,
+)
 from cdnkit.serving.streams import Stream
 from cdnkit.serving.turns import TURN_BYTES, Turns
 
@@ -14,6 +22,9 @@ BEYOND_BYTES = 64 * 1024
 streams that it does not want any more."""
 WRITTEN_BYTES = 256 * 1024
 """What is written at once; then it is looked whether the client takes it."""
+SECURE_FRAMES = 2
+"""The same over TLS: OpenSSL keeps a buffer for what was written at once as long as the connection lives. Each is a
+record of its own."""
 
 
 class Sender:
@@ -33,6 +44,10 @@ class Sender:
         self._finished = finished
         self._taken = taken
         self._secure = transport.get_extra_info("ssl_object") is not None
+        self._frame = RECORD_BYTES - HEAD_BYTES if self._secure else LARGEST_FRAME
+        """Content of a frame, at most; in one turn; and before it is written."""
+        self._turn = SECURE_FRAMES * self._frame if self._secure else TURN_BYTES
+        self._written = self._turn if self._secure else WRITTEN_BYTES
         self.window = INITIAL_WINDOW
         """Bytes of DATA that the client takes on the connection."""
         self.stream_window = INITIAL_WINDOW
@@ -44,6 +59,8 @@ class Sender:
         """Bytes that were put out since."""
         self.sent = 0
         """Bytes of DATA, of all streams together."""
+        self.other = 0
+        """Bytes of all other frames."""
         self.held = False
         """What is put out waits: more comes in this moment."""
         self.buffered = 0
@@ -54,13 +71,14 @@ class Sender:
 
     def put(self, frames: bytes) -> None:
         """Send whole frames, soon."""
+        self.other += len(frames)
         self._out.append(frames)
         self._out_bytes += len(frames)
         if self.full:
             self._beyond += len(frames)
             if self._beyond > BEYOND_BYTES and not self._transport.is_closing():
                 self._transport.pause_reading()
-        if self._out_bytes > WRITTEN_BYTES:
+        if self._out_bytes >= self._written:
             self.write()
         elif not self.held and not self._awaited:
             self._awaited = True
@@ -73,14 +91,15 @@ class Sender:
             self._transport.resume_reading()
         self.flush()
 
-    def put_whole(self, head: bytes, body: bytes | memoryview) -> None:
-        """As `put`: a head, and a body that the windows were found to let through."""
-        self.window -= len(body)
-        self.sent += len(body)
-        self._out.append(head)
-        self._out.append(body)
-        self._out_bytes += len(head) + len(body)
-        if self._out_bytes > WRITTEN_BYTES:
+    def put_whole(self, headers: bytes, block: bytes, data: bytes, body: bytes | memoryview) -> None:
+        """As `put`: two whole frames, each with its head, of which the windows were found to let the body through."""
+        size, other = len(body), len(headers) + len(block) + len(data)
+        self.window -= size
+        self.sent += size
+        self.other += other
+        self._out += (headers, block, data, body)
+        self._out_bytes += size + other
+        if self._out_bytes >= self._written:
             self.write()
 
     def has_room(self, size: int) -> bool:
@@ -102,13 +121,13 @@ class Sender:
         while turns and not self.full:
             stream = turns.first()
             if stream.pending:
-                most = min(self.window, stream.window, TURN_BYTES)
+                most = min(self.window, stream.window, self._turn)
                 if most <= 0:
                     if self.window <= 0:
                         break
                     turns.discard(stream)
                     continue
-                most = stream.take(most, self._out)
+                most = stream.take(most, self._out, self._frame)
                 self.window -= most
                 self.sent += most
                 self._out_bytes += most
@@ -121,7 +140,7 @@ class Sender:
                 turns.give_way(stream)
             else:
                 turns.discard(stream)
-            if self._out_bytes > WRITTEN_BYTES:
+            if self._out_bytes >= self._written:
                 self.write()
         self.write()
         if not self.full:

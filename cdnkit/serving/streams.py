@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from cdnkit.serving.frames import DATA, END_STREAM, FRAME_HEAD, INITIAL_WINDOW, LARGEST_FRAME
 from cdnkit.serving.heads_http2 import Priority
 from cdnkit.serving.inbox import Inbox
-from cdnkit.serving.patience import Left
+from cdnkit.serving.patience import LEAST_BYTES, Left
 
 FEW_BYTES = 64 * 1024
 """An application goes on writing while no more than this waits in its stream."""
@@ -59,7 +59,7 @@ class Stream:
         """Bytes that wait for a turn or for the window."""
         self.taken = 0
         """Bytes that had both."""
-        self.seen = -1
+        self.seen = -LEAST_BYTES
         """`taken` when a stall was looked for last."""
         self.ends = False
         """No more bytes come."""
@@ -91,13 +91,14 @@ class Stream:
             self.pending += len(data)
         self.ends = last
 
-    def take(self, most: int, out: list[bytes | memoryview]) -> int:
-        """Frames with up to `most` bytes, and with the end behind the last ones; how many bytes they have."""
+    def take(self, most: int, out: list[bytes | memoryview], largest: int = LARGEST_FRAME) -> int:
+        """Frames with up to `most` bytes, and with the end behind the last ones; how many bytes they have. `largest`:
+        in a frame."""
         stream_id, pieces = self.id, self._pieces
         left = most = min(most, self.pending)
         while left:
             piece = pieces[0]
-            size = min(left, LARGEST_FRAME)
+            size = min(left, largest)
             if size < len(piece):
                 pieces[0] = piece[size:]
                 piece = piece[:size]

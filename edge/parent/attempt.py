@@ -1,6 +1,7 @@
 """The first attempt of a request, where it could be sent at once: on a connection that rested."""
 
 from collections.abc import Callable
+from functools import partial
 
 from cdnkit.policy.http.messages import ResponseHead
 from cdnkit.policy.outcomes import Failure
@@ -24,9 +25,12 @@ class Attempt:
     __slots__ = ("_over", "_release", "connection", "exchange", "failure")
 
     def __init__(
-        self, connection: Http1Connection, release: Callable[[], None], over: Callable[["Attempt"], None]
+        self,
+        connection: Http1Connection,
+        release: Callable[[Http1Connection], None],
+        over: Callable[["Attempt"], None],
     ) -> None:
-        """`over` is called when the head has come, or none will."""
+        """`release` takes the connection back; `over` is called when the head has come, or none will."""
         self.connection = connection
         self.exchange: Exchange | None = None
         self.failure: UpstreamFailed | None = None
@@ -37,7 +41,7 @@ class Attempt:
         if is_farewell(head, self.connection):
             self.failure = UpstreamFailed(*FAREWELL)
         else:
-            self.exchange = Exchange(head, self.connection.incoming, self._release)
+            self.exchange = Exchange(head, self.connection.incoming, partial(self._release, self.connection))
         self._report()
 
     def on_failure(self, failure: UpstreamFailed) -> None:
@@ -52,4 +56,4 @@ class Attempt:
     def give_up(self) -> None:
         """Nobody wants the response any more, and none has come."""
         self._over = None
-        self._release()
+        self._release(self.connection)

@@ -173,6 +173,7 @@ class Exchange:
 
     def close(self) -> None:
         """Give the connection back if the response came to its end, else cut it; harmless when repeated."""
+        self._incoming.taker = None
         release, self._release = self._release, None
         if release is not None:
             release()

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from cdnkit.policy.store.entry import Entry
-from edge.bodies import Body
 from edge.stores import MemoryStore, Place
 from edge.workers.asides import SMALL_BYTES
 from edge.workers.replica import MAPPED_FILES, mapped
@@ -91,15 +90,6 @@ def _sweep(above: Path) -> None:
                 os.close(lock)
 
 
-class SharedBody(Body):
-    """A body that lies in shared memory. Its readers get copies of its pieces, as they are small."""
-
-    __slots__ = ()
-
-    def piece_at(self, position: int, most: int) -> bytes:
-        return bytes(super().piece_at(position, most))
-
-
 class SharedMemoryStore(MemoryStore):
     """As `MemoryStore`; large bodies lie in files that others may map."""
 
@@ -125,11 +115,6 @@ class SharedMemoryStore(MemoryStore):
             return
         self._places[entry.id] = place
         self._whole[entry.id] = shared
-
-    def look(self, entry: Entry) -> Body | None:
-        if entry.id not in self._places:
-            return super().look(entry)
-        return SharedBody.of(self._whole[entry.id])
 
     def drop(self, ids: Collection[int]) -> None:
         for entry_id in ids:

@@ -38,14 +38,19 @@ def store(edge: EdgeMachine, request: RequestHead, *lines: tuple[str, str]) -> N
     edge.on_body_end(plan, 1000, NOW)
 
 
+ORDERS = {"key": (PurgeKind.SURROGATE_KEYS, "live"), "prefix": (PurgeKind.PREFIX, "/live/")}
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("named_by", ORDERS)
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
-def test_a_purge_of_a_key_that_all_share(benchmark: BenchmarkFixture, soft: bool) -> None:
-    benchmark.group = "purge of a key that 100,000 share"
+def test_a_purge_of_what_all_share(benchmark: BenchmarkFixture, soft: bool, named_by: str) -> None:
+    benchmark.group = "purge of a key, or of a prefix, that 100,000 share"
     edge = EdgeMachine(Service(name="fra", room=2**40))
     for n in range(STORED):
         store(edge, get(f"/live/{n // 10}/seg-{n % 10}.m4s"), ("surrogate-key", f"live one-{n}"), ("etag", f'"{n}"'))
-    order = PurgeOrder(PurgeKind.SURROGATE_KEYS, "live", soft)
+    kind, value = ORDERS[named_by]
+    order = PurgeOrder(kind, value, soft)
     done = benchmark.pedantic(edge.on_purge, args=(order, NOW), rounds=1)
     assert done.count == STORED
 

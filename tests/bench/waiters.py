@@ -1,4 +1,4 @@
-"""What requests that wait for one fill cost a node: `python -m tests.bench.waiters --help`.
+"""What requests that wait for one fill cost a node (`make bench-waiters`).
 
 The node is a process of its own. All viewers connect, then ask for one new object, which the origin holds back. Its
 bytes come when the node is quiet again. Afterwards each viewer asks for the same object once more: a plain hit, beside

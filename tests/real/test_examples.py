@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cdnlab.client.viewer import ask
 from cdnlab.settings.document import read
+from tests.kit.late import GUARD_S
 from transcode.ffmpeg import find
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -49,7 +50,7 @@ def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
     )
     assert process.stdout is not None
     # Ends the loop below if the words never come.
-    watchdog = threading.Timer(30, process.kill)
+    watchdog = threading.Timer(2 * GUARD_S, process.kill)
     watchdog.start()
     try:
         said = ""
@@ -59,11 +60,12 @@ def running(cwd: Path, *arguments: str, until: str) -> Iterator[str]:
                 break
         else:
             pytest.fail(said)
+        watchdog.cancel()
         yield said
     finally:
+        watchdog.cancel()
         process.terminate()
         process.communicate(timeout=60)
-        watchdog.cancel()
 
 
 def with_free_ports(file: Path, folder: Path) -> Path:

@@ -148,6 +148,8 @@ class Purges:
 
     def purged_meanwhile(self, flight: Flight, entry: Entry) -> PurgeOrder | None:
         """The purge, if any, that was ordered after this flight opened and names what it brings; hard ones first."""
+        if not self._state.purges:
+            return None
         bound = [
             order
             for at, order in self._state.purges

@@ -12,13 +12,12 @@ is stored is not checked again (`on_missing`). One that is not sure to pass all 
 which counts.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from cdnkit.policy.gate.admission import Admitted
-from cdnkit.policy.gate.check import Check, Reads
+from cdnkit.policy.gate.check import Reads
 from cdnkit.policy.gate.plain import is_plain
 from cdnkit.policy.gate.tokens import TokenCheck
 from cdnkit.policy.http import ranges
@@ -191,9 +190,11 @@ class ShortWay:
         key_of, until = rule.plain_key, float("inf")
         if not mark and rule.token is not None:
             return None  # it has none, or one that is not in the query
-        if key_of is None or self._most(alike, rule) < len(text) or _refused(rule.checks, request, now):
+        if key_of is None or self._most(alike, rule) < len(text):
             return None
-        for check in rule.checks:
+        for check in rule.target_checks:
+            if check.refusal(request, now) is not None:
+                return None
             if isinstance(check, TokenCheck):
                 until = check.good_until(request)
         admitted = None if rule.admission is None else rule.admission.admitted(request)
@@ -202,8 +203,3 @@ class ShortWay:
             return None
         public = request if admitted is None else admitted.public
         return Target(rule, alike.origin, public.path, public.query, key_of(public), until)
-
-
-def _refused(checks: Sequence[Check], request: RequestHead, now: float) -> bool:
-    """Whether a check refuses that reads the target."""
-    return any(check.reads in (Reads.FORM, Reads.TOKEN) and check.refusal(request, now) is not None for check in checks)

@@ -125,6 +125,11 @@ class Veil:
         # The name is nested: after a semicolon, in an inner URL, behind an encoded sign. What is before it goes, too.
         return f"{name}={self._hide(value)}" if mark else self._hide(pair)
 
+    @property
+    def fields_looked_at(self) -> frozenset[str]:
+        """Names whose values `value` may change."""
+        return self._fields | URLS | {"query", "path"}
+
     def value(self, name: str, value: str) -> str:
         """The value of a field, or of a part of a cache key with a field's name."""
         if name == "query":

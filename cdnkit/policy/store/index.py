@@ -9,7 +9,6 @@ others (cdnkit/policy/store/generation.py).
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from cachetools import LRUCache
 from sortedcontainers import SortedList
 
 from cdnkit.policy.http.etags import strongly_equal
@@ -27,6 +26,7 @@ from cdnkit.policy.store.eviction.room import Room
 from cdnkit.policy.store.generation import Generation, PurgedMany
 from cdnkit.policy.store.groups import Groups
 from cdnkit.policy.store.purged import PurgedGeneration
+from cdnkit.policy.store.remembered import Remembered
 from cdnkit.policy.store.variants import Variants, best, names_of
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 REMEMBERED_KEYS = 65_536
-"""The index remembers why they are gone for this many keys. About 10 MiB: only the hash of a key is held, since a key
-may be as long as a URL with all the fields that enter it."""
+"""The index remembers why they are gone for at most this many keys, and at least the latest half. About 4 MB: only the
+hash of a key is held, since a key may be as long as a URL with all the fields that enter it."""
 
 
 MOST_PARTS = 8
@@ -94,7 +94,7 @@ class EntryIndex:
         """Soft purges whose entries are not all seen to; the oldest first."""
         self.soft_purges = 0
         """Soft purges of many, in all."""
-        self._removal_causes: LRUCache[int, Cause] = LRUCache(REMEMBERED_KEYS)
+        self._removal_causes: Remembered[Cause] = Remembered(REMEMBERED_KEYS)
         self.size = 0
         self.observer: Observer | None = None
 
@@ -166,7 +166,7 @@ class EntryIndex:
         entry.generation = self._generation
         entry.purges_outlived = self._generation.purges
         self.size += 1
-        self._removal_causes.pop(hash(entry.key), None)
+        self._removal_causes.drop(entry.key)
         self.changed(entry)
         return replaced
 
@@ -273,11 +273,11 @@ class EntryIndex:
             if key is None:
                 del self._purged[0]
                 return
-            if key and key not in self._by_key:
-                self._removal_causes.setdefault(hash(key), Cause.PURGED)
+            if key and key not in self._by_key and self._removal_causes.get(key) is None:
+                self._removal_causes.put(key, Cause.PURGED)
 
     def _miss_cause(self, key: str) -> Cause:
-        why = self._removal_causes.get(hash(key))
+        why = self._removal_causes.get(key)
         if why is None:
             purged = any(isinstance(former, PurgedGeneration) and key in former.by_key for former in self._purged)
             why = Cause.PURGED if purged else Cause.COLD
@@ -318,7 +318,7 @@ class EntryIndex:
         else:
             del self._by_key[entry.key]
             if why is not None:
-                self._removal_causes[hash(entry.key)] = why
+                self._removal_causes.put(entry.key, why)
         for surrogate_key in entry.surrogate_keys:
             self._by_surrogate_key.discard(surrogate_key, entry)
         url = entry.key.partition("\n")[0]
@@ -363,7 +363,7 @@ class EntryIndex:
         yield from (self._by_key, self._by_surrogate_key.by_name, self._by_url.by_name)
         yield from self._urls._lists
         yield from (one.entries for one in (*self._purged, *self._stale) if isinstance(one, PurgedMany))
-        yield from vars(self._removal_causes).values()
+        yield from self._removal_causes.tables()
 
     def tables_of(self, entry: Entry) -> list[object]:
         """The further tables that have this entry."""

@@ -68,6 +68,10 @@ ROWS = (
     Row("head", "HEAD", method="HEAD", length=0, targets=_AS_NGINX),
     Row("refusal", "403, no token", status=403, token=False, servers=(NGINX_FULL, EDGE, HYPERCORN), targets=(Target(NGINX_FULL, 0.8, 1.2),)),
     Row("tls", "hit 1.2 kB over TLS", channel=Channel.TLS, targets=(Target(NGINX, 0.8, 1.0),)),
+    Row("tls200", "hit 200 kB over TLS", "seg200", channel=Channel.TLS),
+    Row("tls1500", "hit 1.5 MB over TLS", "seg1500", channel=Channel.TLS),
     Row("h2", "hit 1.2 kB over HTTP/2", channel=Channel.H2, targets=(Target(NGINX, 1.0, 3.0),)),
+    Row("h2200", "hit 200 kB over HTTP/2", "seg200", channel=Channel.H2),
+    Row("h21500", "hit 1.5 MB over HTTP/2", "seg1500", channel=Channel.H2),
     Row("miss", "miss 1.2 kB, one tier", fresh=True, targets=(Target(NGINX, 0.3, 0.6),)),
 )  # fmt: skip

@@ -288,7 +288,7 @@ STALE_SHIELD: list[tuple[Any, ...]] = [
 """The shield serves on and hears nothing; the edge has gone without it, and filled from it again."""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(KINDS, STEPS)
 @example(KEPT, [*STALE_SHIELD, ("mend", "shield"), ("wait", 3.0)])
 @example(KEPT, [*STALE_SHIELD, ("trim",), ("mend", "shield"), ("wait", 3.0)])

@@ -11,12 +11,19 @@ from fastly.api.purge_api import PurgeApi
 
 from tests.kit.control import Lab, lab
 from tests.kit.http import Reply, ask
+from tests.kit.late import GUARD_S
 
 
 def client(one: Lab, token: str = "cdnlab") -> PurgeApi:
     configuration = fastly.Configuration(host=one.control)
     configuration.api_token = token
     return PurgeApi(fastly.ApiClient(configuration))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer waits until the nodes have purged, on a busy machine too."""
+    monkeypatch.setattr("cdnlab.control.fastly.PATIENCE_S", GUARD_S)
 
 
 async def stored(one: Lab, **keys: str) -> None:

@@ -1,11 +1,13 @@
 """Long bodies that are read to where they stay: whole, cut short, with more behind them, and read while they come."""
 
 import asyncio
+import gzip
 import random
 
 import pytest
 
-from cdnkit.policy.rules.service import Behavior
+from cdnkit.policy.rules.service import Behavior, Key
+from cdnkit.vendors import PROFILES
 from tests.kit.http import ask
 from tests.kit.node import running_node
 from tests.kit.origin import Asked, running_origin
@@ -83,5 +85,22 @@ def test_what_comes_behind_one_answers_nobody() -> None:
             await node.get("/warm")
             assert (await node.get("/long")).body == BODY
             assert (await ask(node.url, "/next")).body == b"the right one"
+
+    asyncio.run(run())
+
+
+def test_one_that_is_compressed_here_takes_no_more_than_it_becomes() -> None:
+    """Varnish gave a compressed object the room of its Content-Length."""
+    text = b"a line of a text that is long and the same\n" * 8_000
+
+    async def run() -> None:
+        rule = Behavior(path="*", compress=True, key=Key(accept_encoding=("gzip",)))
+        async with running_origin() as origin, running_node(origin.url, rule, profile=PROFILES["cloudfront"]) as node:
+            origin.says("/a.html", text, cache_control="max-age=60", content_type="text/html")
+            origin.says("/warm", b"x")
+            await node.get("/warm")
+            replies = [await node.get("/a.html", Accept_Encoding="gzip") for _ in range(2)]
+            assert [gzip.decompress(reply.body) for reply in replies] == [text, text]
+            assert (await node.health())["stored_bytes"] < 20_000
 
     asyncio.run(run())

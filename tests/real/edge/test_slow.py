@@ -6,6 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.settings import SettingCodes
 
 from cdnkit.policy.rules.service import Behavior
 from edge.bodies import PIECE_BYTES
@@ -148,5 +152,115 @@ def test_viewers_who_do_not_read_share_the_stored_body() -> None:
                 assert len((await asyncio.wait_for(node.get("/big"), GUARD_S)).body) == SIZE
                 for context in stack:
                     await context.__aexit__(None, None, None)
+
+    asyncio.run(run())
+
+
+STEP_S = 0.05
+PACES = [  # bytes read, twenty times a second   whether the client is served on
+    pytest.param(8192, True, id="slowly: less than the kernel takes in one step"),
+    pytest.param(1, False, id="a byte at a time"),
+    pytest.param(0, False, id="not at all"),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("pace", "served"), PACES)
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_viewer_is_dropped_for_what_it_takes_and_not_for_what_the_kernel_takes(
+    version: str, pace: int, *, served: bool
+) -> None:
+    """The kernel takes half a megabyte at a time, for which a slow viewer needs several times as long as it may stall."""
+
+    async def run(stalled: float) -> None:
+        async with running_origin() as origin:
+            origin.says("/big", bytes(SIZE), cache_control="max-age=60")
+            async with running_node(origin.url, limits={"stalled": stalled}) as node:
+                await node.get("/big")
+                async with narrow(node.url) as viewer:
+                    loop = asyncio.get_running_loop()
+                    began = loop.time()
+                    await loop.sock_sendall(viewer, GET if version == "1.1" else _get_of_http2())
+                    lasted = await _read_slowly(viewer, pace, 8 * stalled)
+        if served and lasted is not None:
+            raise Late(f"one who reads was dropped after {lasted - began:.1f} s")
+        if not served:
+            assert lasted is not None
+            if lasted - began > 2 * stalled + 1.0:
+                raise Late(f"one who takes nothing was dropped after {lasted - began:.1f} s")
+
+    judged(lambda stalled: asyncio.run(run(stalled)), 0.4)
+
+
+async def _read_slowly(viewer: socket.socket, pace: int, seconds: float) -> float | None:
+    """When the connection ended; None: it did not."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        await asyncio.sleep(STEP_S)
+        try:
+            ended = bool(viewer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            if ended or (pace and not await loop.sock_recv(viewer, pace)):
+                return loop.time()
+        except ConnectionError:
+            return loop.time()
+    return None
+
+
+def _get_of_http2() -> bytes:
+    """A request by one who takes the whole body at once, as far as windows are concerned."""
+    wire = H2Connection(H2Configuration(client_side=True))
+    wire.initiate_connection()
+    wire.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**30})
+    wire.increment_flow_control_window(2**30)
+    head = [(":method", "GET"), (":path", "/big"), (":scheme", "http"), (":authority", "x")]
+    wire.send_headers(1, head, end_stream=True)
+    return wire.data_to_send()
+
+
+def test_of_a_viewer_who_left_what_it_took_is_recorded(tmp_path: Path) -> None:
+    """uvloop's transport knows nothing of it once the viewer has gone; the kernel does."""
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/big", bytes(SIZE), cache_control="max-age=60")
+            async with running_node(origin.url, records=tmp_path / "fra.jsonl") as node:
+                await node.get("/big")
+                async with narrow(node.url) as viewer:
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_sendall(viewer, GET)
+                    taken = 0
+                    while taken < 100_000:
+                        taken += len(await loop.sock_recv(viewer, 8192))
+                    viewer.close()
+                await asyncio.sleep(0.5)
+                await node.stop()
+                cut = next(line for line in node.records() if line["kind"] == "request" and line["aborted"])
+                exact = "uvloop" in type(loop).__module__
+                held = 64 * 1024 if exact else 4 * 2**20
+                assert taken - 1000 <= cut["bytes_sent"] <= taken + held  # a thousand for the head
+
+    asyncio.run(run())
+
+
+@pytest.mark.long
+def test_the_last_response_of_a_connection_waits_for_a_slow_viewer() -> None:
+    """All of it is in the kernel when the node hangs up; a moment later the connection was closed, though not taken."""
+    size = 300_000
+
+    async def run() -> None:
+        async with running_origin() as origin:
+            origin.says("/big", bytes(size), cache_control="max-age=60")
+            async with running_node(origin.url) as node:
+                await node.get("/big")
+                async with narrow(node.url) as viewer:
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_sendall(viewer, GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+                    taken, fast_from = 0, loop.time() + 3.0  # longer than one lingers who has taken everything
+                    while data := await loop.sock_recv(viewer, 8192):
+                        taken += len(data)
+                        if loop.time() < fast_from:
+                            await asyncio.sleep(0.1)
+                    assert taken > size
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ middle, who leaves, and what is purged. It runs before a node with a front and b
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,10 @@ from typing import Any, Protocol
 import pytest
 
 from cdnkit.policy.rules.service import Behavior
+from edge.wakes import WOKEN_PER_TURN
 from tests.kit.burst import Viewer, connect, wire
 from tests.kit.http2 import Client, Stream, http2
+from tests.kit.hurry import QUIET_S, hurry
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Asked, Origin, response, running_origin
@@ -277,3 +279,142 @@ def test_those_who_wait_get_the_same_by_the_front_and_by_hypercorn(seeds: range,
         assert by_front[2] == by_hypercorn[2]
 
     asyncio.run(run())
+
+
+# ---- what others have met ----------------------------------------------------------------------------------------------
+
+MANY = 3 * WOKEN_PER_TURN + 1
+
+
+async def held(origin: Origin, body: bytes) -> tuple[asyncio.Event, asyncio.Event]:
+    """Until the first is set, the origin keeps `/x` back; it sends the last byte when the second is."""
+    head, last = asyncio.Event(), asyncio.Event()
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await head.wait()
+        writer.write(response(body, cache_control="max-age=60")[:-1])
+        await last.wait()
+        writer.write(body[-1:])
+
+    origin.does("/x", script)
+    return head, last
+
+
+def test_who_waits_is_woken_by_the_response_and_not_by_a_clock() -> None:
+    """nginx looks twice a second whether a response is there that somebody else has asked for."""
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            head, last = await held(origin, b"hello")
+            viewers = await connect(node.url, MANY)
+            for viewer in viewers:
+                viewer.ask(wire("/x"))
+            await until(lambda: origin.count["/x"] == 1)
+            head.set()
+            last.set()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            got = await asyncio.gather(*(viewer.done for viewer in viewers))
+            assert loop.time() - began < QUIET_S  # timers move this clock, and work does not
+            assert {(one.status, one.body, one.whole) for one in got} == {(200, b"hello", True)}
+            assert origin.count["/x"] == 1
+
+    hurry(run())
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_first_client_that_takes_nothing_keeps_nobody_waiting(version: str) -> None:
+    """Envoy wrote a response to its cache as fast as the first client took it."""
+    body = bytes(6_000_000)
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            head, last = await held(origin, body)
+            host, _, port = node.url.removeprefix("http://").partition(":")
+            if version == "2":
+                async with http2(node.url) as slow:
+                    await slow.ask("/x", authority="edge")  # and reads nothing: its window is 64 KiB
+                    await others(node, origin, head, last)
+            else:
+                reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+                writer.write(wire("/x"))
+                await others(node, origin, head, last)
+                writer.transport.abort()
+                assert reader
+
+    async def others(node: Running, origin: Origin, head: asyncio.Event, last: asyncio.Event) -> None:
+        await until(lambda: origin.count["/x"] == 1)
+        viewers = await connect(node.url, 3)
+        viewers[0].ask(wire("/x"))
+        head.set()
+        await settled()
+        viewers[1].ask(wire("/x"))
+        await settled()
+        last.set()
+        got = await asyncio.wait_for(asyncio.gather(viewers[0].done, viewers[1].done), GUARD_S)
+        viewers[2].ask(wire("/x", Range="bytes=5999999-"))
+        got.append(await asyncio.wait_for(viewers[2].done, GUARD_S))
+        assert [(one.status, len(one.body), one.whole) for one in got] == [(200, 6_000_000, True)] * 2 + [
+            (206, 1, True)
+        ]
+        assert origin.count["/x"] == 1
+
+    asyncio.run(run())
+
+
+def test_parents_that_die_one_after_the_other_keep_nobody_waiting_for_ever() -> None:
+    """Elsewhere each who waited became the next to ask, and the last waited for all of them."""
+
+    async def run() -> None:
+        async with running_origin() as origin, running_node(origin.url) as node:
+            go = asyncio.Event()
+
+            async def dies(asked: Asked, writer: asyncio.StreamWriter) -> None:
+                await go.wait()
+                writer.close()
+
+            origin.does("/x", dies)
+            viewers = await connect(node.url, MANY)
+            for viewer in viewers:
+                viewer.ask(wire("/x"))
+            await until(lambda: origin.count["/x"] == 1)
+            for _ in viewers:
+                await settled()  # uvloop accepts few connections in a turn
+            go.set()
+            got = await asyncio.wait_for(asyncio.gather(*(viewer.done for viewer in viewers)), GUARD_S)
+            assert {one.status for one in got} == {502}
+            assert origin.count["/x"] <= 3  # a first try, and what may be tried again
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("lands", [True, False], ids=["lands in time", "does not land"])
+def test_who_waits_at_shutdown_gets_what_comes_in_time_and_has_a_record(lands: bool, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running_origin() as origin:
+            node = running_node(origin.url, records=tmp_path / "fra.jsonl")
+            async with node as edge:
+                head, last = await held(origin, b"hello")
+                viewers = await connect(edge.url, 3)
+                for viewer in viewers:
+                    viewer.ask(wire("/x"))
+                await until(lambda: origin.count["/x"] == 1)
+                await settled()
+                stopping = asyncio.create_task(edge.stop())
+                await settled()
+                if lands:
+                    head.set()
+                    last.set()
+                got = await asyncio.wait_for(asyncio.gather(*(viewer.done for viewer in viewers)), GUARD_S)
+                await stopping
+                assert {(one.status, one.whole) for one in got} == ({(200, True)} if lands else {(0, False)})
+                kept = [line for line in edge.records() if line["kind"] == "request"]
+                assert [line["aborted"] for line in kept] == [not lands] * 3
+
+    asyncio.run(run())
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(GUARD_S):
+        while not so():  # noqa: ASYNC110  # the origin keeps a list, not an event
+            await asyncio.sleep(0)

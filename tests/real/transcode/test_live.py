@@ -186,7 +186,7 @@ async def _stuck() -> tuple[list[Event], float]:
     shutdown = asyncio.Event()
     async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, shutdown, events)
-        await sink.until(lambda: len(sink.posts) == 4)
+        await sink.until(lambda: len(sink.posts) == 4 and of_kind(events, Started))
         os.kill(of_kind(events, Started)[0].pid, signal.SIGSTOP)
         asked = time.monotonic()
         shutdown.set()
@@ -358,7 +358,7 @@ async def _cancelled() -> int:
     events: list[Event] = []
     async with Sink() as sink, asyncio.timeout(2 * GUARD_S):
         task = encode(small(), sink, asyncio.Event(), events)
-        await sink.until(lambda: len(sink.posts) == 4)
+        await sink.until(lambda: len(sink.posts) == 4 and of_kind(events, Started))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -67,6 +67,24 @@ def test_a_body_that_is_whole_is_taken_as_it_is_without_a_copy() -> None:
     assert isinstance(cut, memoryview) and (cut.obj, len(cut)) == (body.whole, 5)
 
 
+def test_what_was_taken_of_a_body_in_its_place_stays_what_it_was() -> None:
+    """Clients may have pieces of it long after it is whole."""
+
+    async def run() -> None:
+        for chunks in ((b"ab", b"cd"), (b"ab",), (b"ab", b"cde")):
+            body = Body(kept=True)
+            body.reserve(4)
+            reader, came = Reader(body, 0), b"".join(chunks)
+            taken = []
+            for chunk in chunks:
+                body.write(chunk)
+                taken.append(reader.take())
+            body.finish()
+            assert body.whole == came and b"".join(taken) == came and not reader.take()
+
+    asyncio.run(run())
+
+
 def test_what_breaks_off_is_read_to_its_last_byte_and_no_further() -> None:
     async def run() -> None:
         body = Body(kept=True)

@@ -32,6 +32,9 @@ class Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def get_extra_info(self, name: str) -> Any:
+        return None
+
 
 class Front:
     """What an exchange sees of one."""
@@ -42,6 +45,9 @@ class Front:
         self.end_of_head = END
         self.stalled_after = 10.0
         self.ended: list[bool] = []
+
+    def taken(self) -> int:
+        return -self.transport.buffered
 
     def answer(self, answer: Whole, *, closes: bool) -> None: ...
 
@@ -140,9 +146,9 @@ def test_a_client_that_takes_nothing_is_dropped_and_one_that_takes_a_little_is_n
         front, later = Front(), Noted()
         outlet = LaterExchange(front, "GET", later, closes=False)
         outlet.start(status_line(200), None, ends=False)
-        front.full, front.transport.buffered = True, 100
+        front.full, front.transport.buffered = True, 100_000
         outlet.write(b"abc")
-        for left in (90, 80):
+        for left in (90_000, 80_000):
             front.transport.buffered = left
             await asyncio.sleep(front.stalled_after)
             assert not front.transport.aborted

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdnkit.serving.frames import DATA, END_STREAM, FRAME_HEAD, INITIAL_WINDOW, LARGEST_FRAME
-from cdnkit.serving.sender import Sender
+from cdnkit.serving.frames import DATA, END_STREAM, FRAME_HEAD, INITIAL_WINDOW, LARGEST_FRAME, RECORD_BYTES
+from cdnkit.serving.sender import SECURE_FRAMES, Sender
 from cdnkit.serving.streams import Stream
 
 
@@ -107,3 +107,34 @@ def test_windows_hold_and_everything_arrives(
     assert {one: body for one, body in received.items() if body} == {one: body for one, body in bodies.items() if body}
     assert ended == {one.id for one in opened} == {one.id for one in finished} and not sender.turns
     loop.close()
+
+
+class SecureWire(Wire):
+    """A connection over TLS, whose writes are kept apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return object() if name == "ssl_object" else default
+
+    def write(self, data: Any) -> None:
+        super().write(data)
+        self.writes.append(bytes(data))
+
+
+def test_over_tls_little_is_written_at_once_and_frames_fill_records() -> None:
+    wire, loop = SecureWire(), asyncio.new_event_loop()
+    sender = Sender(wire, loop, lambda _: None, lambda: None)
+    sender.window = sender.stream_window = 2**30
+    stream = Stream(1, 2**30, (3, True))
+    body = bytes(range(256)) * 1000
+    stream.push(body, last=True)
+    sender.held = True
+    sender.push(stream)
+    sender.flush()
+    loop.close()
+    assert wire.received() == ({1: body}, {1})
+    full, last = wire.writes[:-1], wire.writes[-1]
+    assert {len(one) for one in full} == {SECURE_FRAMES * RECORD_BYTES} and len(last) <= SECURE_FRAMES * RECORD_BYTES

@@ -435,7 +435,7 @@ EVENTS: dict[str, Callable[[Lab], None]] = {
 @example([("another rung", 15), ("sound is not stored", 5), ("encoder ends", 0), ("encoder starts", 9)])
 @example([("a rung stalls", 0), ("silence", 15)])
 @example([("a long silence", 7), ("jump", 3), ("sound breaks", 9)])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 24)), max_size=12))
 def test_the_rules_hold_whatever_happens(events: list[tuple[str, int]]) -> None:
     lab = Lab()

@@ -53,7 +53,8 @@ def test_beyond_so_many_keys_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> N
     machine = EdgeMachine(Service(name="fra", room=ROOM))
     for number in range(1000):
         ask(machine, number, "a.m4s", "max-age=60")
-    assert (len(machine.index), len(machine.index._removal_causes)) == (ROOM // HEAD_COST_BYTES, 500)
+    assert len(machine.index) == ROOM // HEAD_COST_BYTES
+    assert 250 <= len(machine.index._removal_causes) <= 500
 
 
 LONG: list[tuple[Callable[[str], object], str]] = [  # what remembers, and what anybody may send: a number and a tail
