@@ -1,7 +1,7 @@
 """Plain requests, as a front reads them: answered at once where that is possible (`cdnkit/serving/front.py`).
 
-A plain hit takes the short way: nothing is made anew but what differs from request to request. All others go the way
-of the requests that hypercorn reads.
+A plain hit and a refusal take the short way: nothing is made anew but what differs from request to request. All others
+go the way of the requests that hypercorn reads.
 """
 
 from starlette.types import Scope
@@ -11,17 +11,16 @@ from cdnkit.policy.http.place import NOWHERE
 from cdnkit.policy.machine.short_way import Alike
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Assemble, Refuse, Serve
-from cdnkit.policy.record.lines import RequestRecord
 from cdnkit.serving import Client, Fields, Later, Whole, field_block, status_block, status_line
 from edge.collector import leave_out
 from edge.driver import DEBUG, Driver
-from edge.recorder import Recorder
 from edge.services import DECIDED, Services
-from edge.short import Short, ShortHit, field_lines
+from edge.short import Recorded, Short
 from edge.viewers import Viewers
 from edge.waiter import Waiter
 from edge.wakes import Wakes
 from edge.whole import whole_of
+from edge.wire import field_lines
 
 
 class AtOnce:
@@ -37,8 +36,8 @@ class AtOnce:
         if asker is None or asker.fields is not fields or asker.method != method:
             asker = client.known = self.asker(method, fields, client)
         short = asker.short
-        found = None if short is None else short.hit(target)
-        if isinstance(found, ShortHit):
+        found = None if short is None else short.answer(target)
+        if isinstance(found, Recorded):
             return found
         driver, path, mark, query = asker.driver, *target.partition("?")
         request = asker.request.with_target(path, query if mark else None, asker.request.headers)
@@ -50,11 +49,13 @@ class AtOnce:
             plan = None if found is None else short.missing(found, target, now)
             if plan is None:
                 plan = driver.machine.on_request(request, now)
+                if type(plan) is Refuse and plan.refusal is not None:
+                    return short.refusal(plan, request, len(target), now)
                 plain = driver.hit(request, plan, now)
                 if plain is not None:
                     served, body, record = plain
                     head = _prepared_block(served) if client.version == "2" else _prepared_lines(served)
-                    return Hit(head, body, record, driver.recorder)
+                    return Recorded(head, body, record, driver.recorder)
             decided = driver.decided(request, plan, now)
         response = driver.at_once(decided)
         if response is not None:
@@ -118,22 +119,6 @@ class _Section:
         self.size_bytes = 14 + sum(len(name) + len(value) + 4 for name, value in fields.lines)
         self.debug = DEBUG in self.headers
         self.selected: tuple[Driver, Refusal | None] | None = None
-
-
-class Hit(Whole):
-    """A plain hit."""
-
-    __slots__ = ("_record", "_recorder")
-
-    def __init__(self, head: bytes, body: bytes, record: RequestRecord, recorder: Recorder) -> None:
-        self.head = head
-        self.body = body
-        self.ends = False
-        self._record = record
-        self._recorder = recorder
-
-    def done(self, sent: int, why: str | None) -> None:
-        self._recorder.sent(self._record, sent, why)
 
 
 def _prepared_lines(served: Serve) -> bytes:

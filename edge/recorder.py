@@ -98,7 +98,7 @@ class Recorder:
         """The request is over; it is without its token."""
         if not record.status:  # the client left before there was a head
             record.object_class, record.rendition = classify(request.path)
-        record.headers = self._kept(request)
+        record.headers = self.kept(request)
         record.duration_ms = round((self._clock() - record.at) * 1000, 3)
         self._log.add(record)
 
@@ -141,7 +141,7 @@ class Recorder:
             version=request.version,
             from_node="" if self._gate else last_node(request),
             session=_session(request.headers),
-            headers=self._kept(request),
+            headers=self.kept(request),
             head_bytes=request.head_bytes,
             head_fields=request.head_fields,
         )
@@ -155,7 +155,7 @@ class Recorder:
             record.aborted, record.reason = True, why or record.reason
         self._log.add(record)
 
-    def _kept(self, request: RequestHead) -> FieldLines:
+    def kept(self, request: RequestHead) -> FieldLines:
         """The fields that the record keeps."""
         facts, vary = request.headers.facts, self._machine.state.vary_fields
         if facts is None:

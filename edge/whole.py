@@ -6,7 +6,7 @@ from cdnkit.policy.plan import Refuse, Serve
 from cdnkit.serving import Whole, field_block, status_block, status_line
 from edge.driver import Decided
 from edge.response import Head, Response
-from edge.short import field_lines
+from edge.wire import field_lines
 
 
 class AnswerAtOnce(Whole):

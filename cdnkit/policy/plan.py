@@ -13,10 +13,25 @@ from typing import Any
 from cdnkit.policy.gate.admission import Admitted
 from cdnkit.policy.http.messages import Lines, RequestHead
 from cdnkit.policy.http.ranges import Span
-from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal
+from cdnkit.policy.outcomes import Cause, Outcome, Purpose, Refusal, RefusalKind
 from cdnkit.policy.rule import Rule
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.slices import Assembly, Block
+
+
+class PreparedRefusal:
+    """What all that are refused for one reason, under one rule and in one second, are sent
+    (`cdnkit/policy/answer/refusals.py`)."""
+
+    __slots__ = ("body", "kind", "lines", "parts", "second")
+
+    def __init__(self, kind: RefusalKind, second: int, lines: Lines, body: bytes) -> None:
+        self.kind = kind
+        self.second = second
+        """The Unix time of its Date."""
+        self.lines, self.body = lines, body
+        self.parts: Any = None
+        """What a shell made of them."""
 
 
 @dataclass(slots=True)
@@ -39,6 +54,8 @@ class Refuse:
     """What the gate made of the request, with its token; None: the request goes on as it came."""
     refusal: Refusal | None = None
     """The gate's; None for a failure."""
+    prepared: PreparedRefusal | None = None
+    """Its lines are the first of the headers, and its body is the body."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ first entry whose use is confirmed is the least recently used.
 import heapq
 from collections.abc import Callable
 
-from cdnkit.policy.store.eviction.textbook import LruRoom
+from cdnkit.policy.store.eviction.lru import LruRoom
 from cdnkit.policy.store.index import Entry
 
 Use = tuple[int, int]
@@ -50,25 +50,23 @@ class LateRoom(LruRoom):
         """Report a use at that position."""
         self._remember(entry, (position, 0))
 
-    def popitem(self) -> tuple[int, Entry]:
+    def pop(self, entry_id: int, default: None, /) -> Entry | None:
+        self._last.pop(entry_id, None)
+        return super().pop(entry_id, default)
+
+    def _oldest(self) -> Entry:
         while True:
             use, entry_id = self._order[0]
             if entry_id not in self or self._last[entry_id] != use:
                 heapq.heappop(self._order)  # removed, or used later
                 continue
-            entry = self[entry_id]
+            entry = self._entries[entry_id]
             late = self._late_use(entry)
             if late is None or (late, 0) <= use:
                 break
             self._remember(entry, (late, 0))
         self._leaves(entry)
-        del self[entry_id]
-        self._evicted.append(entry)
-        return entry_id, entry
-
-    def __delitem__(self, entry_id: int) -> None:
-        super().__delitem__(entry_id)
-        self._last.pop(entry_id, None)
+        return entry
 
     def _remember(self, entry: Entry, use: Use) -> None:
         if entry.id in self and use > self._last.get(entry.id, (-1, 0)):

@@ -1,28 +1,24 @@
 """From a decision to a ready head: status, fields, and which part of the body goes with it."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cdnkit.policy.answer.prepared import PreparedHeads, Ticks
+from cdnkit.policy.answer.refusals import Refusals
 from cdnkit.policy.answer.status import Signer, cache_status, numbered_ids, quoted
 from cdnkit.policy.http import ranges
 from cdnkit.policy.http.cache_control import delta_seconds
 from cdnkit.policy.http.messages import Headers, Lines, RequestHead, ResponseHead
-from cdnkit.policy.outcomes import Cause, Failure, Outcome, RefusalKind
+from cdnkit.policy.outcomes import Cause, Failure, Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Fetch, Refuse, Relay, Serve
 from cdnkit.policy.rule import Rule
-from cdnkit.policy.rules.profile import FailureResponse, Profile
+from cdnkit.policy.rules.profile import FailureResponse, Profile, plain_page
 from cdnkit.policy.store.index import Entry
 from cdnkit.policy.store.revalidate import BODY_FIELDS, FIELDS_OF_304, is_not_modified, range_applies, wants_all_fields
 from cdnkit.policy.store.slices import Assembly, may_be_sliced
 
-MOST_PREPARED = 8192
-"""Stored responses with a prepared head, at most: 1.5 kB each, which a store that is full of small ones would feel."""
-
 _UNREACHED = frozenset({Failure.NAME, Failure.CONNECT, Failure.RESET})
 """The parent sent no response, not even a bad one."""
-
-_PLAIN_GET = RequestHead("GET", "", "", "", None, Headers())
 
 
 class Responder:
@@ -45,8 +41,11 @@ class Responder:
         self._fields_of_304 = FIELDS_OF_304 | signer.signature.names
         self.same_for_all = signer.same_for_all
         """Two responses of the same kind in the same second have the same head."""
-        self._prepared: deque[Entry] = deque()
-        """Those whose heads were prepared last, some of them several times."""
+        # A page of another kind has the request's id in it, or the time.
+        self._refusals = Refusals(self._refusal) if self.same_for_all and profile.page is plain_page else None
+        self.prepared = PreparedHeads(
+            self._plain_lines, tick=self.same_for_all and not self._date_is_now, date_is_now=self._date_is_now
+        )
 
     def mark_fetched(self, response: ResponseHead, now: float) -> None:
         """Mark in the parent's response that this node fetched it, where the profile has such marks."""
@@ -62,7 +61,7 @@ class Responder:
     def plain_hit(self, entry: Entry, request: RequestHead, rule: Rule, now: float) -> Serve:
         """A whole fresh response to a plain GET. Its head is made at most twice a second: when Age or ttl ticks."""
         if now >= entry.prepared_until:
-            self.prepare(entry, rule, now)
+            self.prepared.prepare(entry, rule, now)
         lines, prepared = entry.prepared, True
         if rule.cors is not None:
             lines, prepared = rule.cors.applied(lines, request), False
@@ -70,26 +69,13 @@ class Responder:
             lines = lines + self.own_lines(entry, now)
         return Serve(entry, entry.status, lines, Outcome.HIT, None, rule, entry.has_body, prepared=prepared)
 
-    def prepare(self, entry: Entry, rule: Rule, now: float) -> None:
-        """Make the head of a plain hit, and say until when it is good. Of one that was good, only Age and ttl are made
-        anew: an object that is asked for once in a while is prepared for every hit."""
-        life = entry.life
-        age, ttl = int(life.age(now)), life.fresh_until - now
-        if entry.prepared_until and self.same_for_all and not self._date_is_now:
-            entry.prepared = _ticked(entry.prepared, age, ttl)
-        else:
-            member = cache_status(self._name, hit=True, ttl=ttl)
-            served = self._serve(entry, _PLAIN_GET, rule, Outcome.HIT, None, member, age, None, now, plain=True)
-            entry.prepared = served.headers
-        entry.prepared_bytes = entry.prepared_block = b""
-        entry.prepared_parts = None
-        age_ticks = life.born_at + age + 1 if now >= life.born_at else now
-        ttl_ticks = life.fresh_until - (-(-ttl // 1) - 1)
-        date_ticks = now // 1 + 1 if self._date_is_now else ttl_ticks
-        entry.prepared_until = min(age_ticks, ttl_ticks, date_ticks, life.fresh_until)
-        self._prepared.append(entry)
-        if len(self._prepared) > MOST_PREPARED and (oldest := self._prepared.popleft()) is not entry:
-            oldest.forget_prepared()
+    def _plain_lines(self, entry: Entry, rule: Rule, now_ticks: Ticks, now: float) -> Lines:
+        """Those of a plain hit that do not depend on its request."""
+        member = cache_status(self._name, hit=True, ttl=now_ticks.ttl)
+        lines = self._signer.signed(
+            entry.headers, rule.response_policy, entry.status, Outcome.HIT, member, now_ticks.age, now
+        )
+        return _sized(lines, entry)
 
     def own_lines(self, entry: Entry, now: float) -> Lines:
         """The lines of a hit that no two requests share."""
@@ -191,6 +177,28 @@ class Responder:
             collapsed=collapsed, detail=quoted(reason),
         )  # fmt: skip
 
+    def refused(self, refusal: Refusal, rule: Rule, request: RequestHead, now: float) -> Refuse:
+        """The response to a request that the gate refused, without what the request itself adds to it."""
+        if self._refusals is None or rule.cors is not None:
+            refused = self.refusal(
+                refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
+                kind=refusal.kind,
+            )  # fmt: skip
+            refused.refusal = refusal
+            return refused
+        prepared = self._refusals.response(refusal, rule, now)
+        return Refuse(
+            refusal.status, refusal.reason, prepared.lines.copy(), rule, body=prepared.body, words=refusal.words,
+            refusal=refusal, prepared=prepared,
+        )  # fmt: skip
+
+    def _refusal(self, refusal: Refusal, rule: Rule, now: float) -> tuple[Lines, bytes]:
+        refused = self.refusal(
+            refusal.status, refusal.reason, rule, None, Outcome.REFUSED, now, refusal.words, refusal.page,
+            kind=refusal.kind,
+        )  # fmt: skip
+        return refused.headers, refused.body
+
     def refusal(
         self, status: int, reason: str, rule: Rule, request: RequestHead | None, outcome: Outcome, now: float,
         words: str = "", page: tuple[str, str] | None = None, member: str | None = None,
@@ -223,15 +231,12 @@ class Responder:
         fetch: Fetch | None,
         now: float,
         headers: Headers | None = None,
-        *,
-        plain: bool = False,
     ) -> Serve:
-        """`fetch`: the upstream request, if there was one; `plain`: without the lines that no two requests share."""
+        """`fetch`: the upstream request, if there was one."""
         came = headers or entry.headers
         lines = self._signer.signed(came, rule.response_policy, entry.status, outcome, member, age, now)
-        if not plain:
-            lines = _with_cors(lines, request, rule)
-        if not plain and not self.same_for_all:
+        lines = _with_cors(lines, request, rule)
+        if not self.same_for_all:
             started_at = now if fetch is None else fetch.sent_at
             lines += self._by_request(came, hits=entry.hits, started_at=started_at, now=now, asked=fetch is not None)
             if self._wants_extras(request, rule.behavior):
@@ -258,10 +263,8 @@ class Responder:
             self._cut_part(served, wanted or "", entry.part)
         elif cut and entry.status == 200 and wanted and entry.length is not None and self.may_cut(entry, wanted):
             self._cut(served, wanted, request, entry.length, now)
-        # Stored from a chunked answer: now its length is known. A 204 has none.
-        unsized = served.status == entry.status != 204 and entry.part is None
-        if unsized and entry.length is not None and not any(name == "content-length" for name, _ in served.headers):
-            served.headers.append(("content-length", str(entry.length)))
+        if served.status == entry.status and entry.part is None:
+            served.headers = _sized(served.headers, entry)
         return served
 
     def assembled(self, assembly: Assembly, opening: Serve, now: float) -> Serve | None:
@@ -346,22 +349,10 @@ class Responder:
         served.headers = [*kept.lines, extra, ("content-length", str(length))]
 
 
-def _ticked(lines: Lines, age: int, ttl: float) -> Lines:
-    """The lines of a plain hit some time later: ours are the last Age, and the last ttl of Cache-Status."""
-    lines = lines.copy()
-    left = 2
-    for at in range(len(lines) - 1, -1, -1):
-        name, value = lines[at]
-        if name == "cache-status":
-            lines[at] = (name, f"{value.rpartition('ttl=')[0]}ttl={-int(-ttl // 1)}")
-        elif name == "age":
-            lines[at] = (name, str(age))
-        else:
-            continue
-        left -= 1
-        if not left:
-            break
-    return lines
+def _sized(lines: Lines, entry: Entry) -> Lines:
+    """The lines of a whole response, with its length. Of what was chunked it is known now; a 204 has none."""
+    sized = entry.status == 204 or entry.length is None or "content-length" in [name for name, _ in lines]
+    return lines if sized else [*lines, ("content-length", str(entry.length))]
 
 
 def _with_cors(lines: Lines, request: RequestHead, rule: Rule, *, ours: bool = False) -> Lines:

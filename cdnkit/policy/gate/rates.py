@@ -79,7 +79,7 @@ class Rates:
 class RateCheck(Check):
     """A client that sends more requests than a limit allows."""
 
-    __slots__ = ("_too_many", "rates")
+    __slots__ = ("_reason", "_too_many", "rates")
     name = "rate"
     kind = RefusalKind.RATE
     reads = Reads.COUNT
@@ -87,6 +87,7 @@ class RateCheck(Check):
     def __init__(self, rates: Rates, too_many: FailureResponse) -> None:
         """`too_many`: the profile's response."""
         self.rates, self._too_many = rates, too_many
+        self._reason = f"rate: more than {rates.settings.words}"
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         """Each call counts as a request."""
@@ -100,10 +101,9 @@ class RateCheck(Check):
     def _refused(self, wait: float) -> Refusal:
         response = self._too_many
         facts = {"wait": round(wait, 3)}
-        reason = f"rate: more than {self.rates.settings.words}"
         # Retry-After belongs to a 429 (RFC 6585 section 4).
         retry_after = wait if response.status == 429 else None
-        return Refusal(self.kind, response.status, reason, facts, response.words, retry_after=retry_after)
+        return Refusal(self.kind, response.status, self._reason, facts, response.words, retry_after=retry_after)
 
 
 @lru_cache(maxsize=REMEMBERED_CLIENTS)

@@ -32,8 +32,13 @@ class PathForms:
     """One of the forms has dot segments."""
 
 
+def has_one_form(path: str) -> bool:
+    """Whether it is in its normal form, and nobody reads anything else in it; most are."""
+    return _PLAIN.fullmatch(path) is not None
+
+
 def path_forms(path: str) -> PathForms:
-    if _PLAIN.fullmatch(path):
+    if has_one_form(path):
         return PathForms(path)
     normal, climbs = _without_dot_segments(decoded(path))
     lenient: dict[str, None] = {}

@@ -125,7 +125,7 @@ class Fills:
     def read_stored(self, entry: Entry, response: ResponseHead, flight: Flight) -> None:
         """Read all that later requests compare, except the lifetime: once, and again after a 304."""
         headers = response.headers
-        entry.prepared_until = 0.0
+        entry.forget_prepared()
         entry.etag, entry.last_modified = headers.first("etag"), headers.first("last-modified")
         names = vary_names(headers) if self._profile.vary_selects else ()
         self._state.vary_fields.update(names)

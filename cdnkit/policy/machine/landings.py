@@ -333,7 +333,7 @@ class Landings:
         if entry is None:
             return landing
         promised, entry.length, entry.complete = entry.length, None if entry.is_head else size_bytes, True
-        entry.prepared_until = 0.0
+        entry.forget_prepared()
         if not entry.indexed:
             landing.dropped.append(entry.id)
         elif promised is not None and promised != size_bytes:

@@ -47,7 +47,7 @@ class Requests:
             for check in rule.first_checks:
                 refusal = check.refusal(request, now)
                 if refusal is not None:
-                    return self._refused(refusal, request, rule, now)
+                    return self.refused(refusal, request, rule, now)
         plain = is_plain(request, self._decisive)
         if plain and path is request.path and (key_of := rule.plain_key) is not None and not rule.guarded:
             served = self._plain_hit(request, rule, key_of, now)
@@ -59,7 +59,7 @@ class Requests:
         for check in rule.plain_checks if plain else rule.other_checks:
             refusal = check.refusal(request, now)
             if refusal is not None:
-                return self._refused(refusal, request, rule, now)
+                return self.refused(refusal, request, rule, now)
         admitted = None if rule.admission is None else rule.admission.admitted(request)
         if admitted is None:
             return self._admit(request, rule, now, plain=plain)
@@ -90,14 +90,10 @@ class Requests:
         ticket = self._state.next_id()
         return self.with_error_page(self.plan(request, rule, ticket, now), request, ticket, now)
 
-    def _refused(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
+    def refused(self, refusal: Refusal, request: RequestHead, rule: Rule, now: float) -> Decision:
         """What the client of a refused request is sent: a line, where to come instead, when to come again, or a
         page."""
-        refused = self._responder.refusal(
-            refusal.status, refusal.reason, rule, request, Outcome.REFUSED, now, refusal.words, refusal.page,
-            kind=refusal.kind,
-        )  # fmt: skip
-        refused.refusal = refusal
+        refused = self._responder.refused(refusal, rule, request, now)
         if refusal.location is not None:
             refused.headers.append(("location", refusal.location))
         if refusal.retry_after is not None:

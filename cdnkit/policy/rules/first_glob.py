@@ -11,7 +11,7 @@ A thousand globs that have both in common are tried one after the other all the 
 """
 
 import re
-from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 from cdnkit.policy.rules.globs import glob
@@ -62,19 +62,21 @@ class FirstGlob(Generic[T]):
 
     def first(self, text: str) -> T | None:
         """The item of the first glob that matches; None: none does."""
-        fitting = [*self._fitting(text)]
-        if len(fitting) > 1:
-            candidates = sorted((one for several in fitting for one in several), key=lambda one: one.place)
-        else:
-            candidates = fitting[0] if fitting else []
-        return next((one.item for one in candidates if one.matches(text)), None)
+        fitting = self._fitting(text)
+        several = fitting[0] if len(fitting) == 1 else sorted(chain(*fitting), key=lambda one: one.place)
+        for one in several:
+            if one.matches(text):
+                return one.item
+        return None
 
-    def _fitting(self, text: str) -> Iterator[list[_Glob[T]]]:
-        size = len(text)
+    def _fitting(self, text: str) -> list[list[_Glob[T]]]:
+        """Those whose beginning and end the text has, in lists."""
+        size, found = len(text), []
         for length, beginnings in self._by_beginning.items():
             by_end = beginnings.get(text[:length])
             if by_end is not None:
                 for end, globs in by_end.items():
                     several = globs.get(text[size - end :] if end <= size else "")
                     if several is not None:
-                        yield several
+                        found.append(several)
+        return found

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from cdnkit.policy.http.memo import memoized
-from cdnkit.policy.http.path_forms import decoded, path_forms
+from cdnkit.policy.http.path_forms import decoded, has_one_form, path_forms
 from cdnkit.policy.rules.first_glob import FirstGlob
 from cdnkit.policy.rules.service import Behavior, Geo
 
@@ -48,6 +48,8 @@ class Matcher(Generic[M]):
 
         @memoized(16_384)
         def find(path: str) -> tuple[M, str | None]:
+            if has_one_form(path):
+                return first(path)
             spelling = path_forms(path)
             found = first(spelling.normal)
             behavior = found[0]

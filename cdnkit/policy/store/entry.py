@@ -52,14 +52,14 @@ class Entry:
     """Its request had Authorization: the directive that allowed storing it must stay there (RFC 9111 §3.5)."""
     hits: int = 0
     prepared: Lines = field(default_factory=lambda: NOTHING_PREPARED)
-    """The head of a plain hit, good until `ready_until`; whoever changes the entry sets that back to 0."""
+    """The head of a plain hit, good until `prepared_until`; whoever changes the entry calls `forget_prepared`."""
     prepared_until: float = 0.0
     prepared_bytes: bytes = b""
     """What a shell made of `prepared`; b"" since that was made anew."""
     prepared_block: bytes = b""
     """The same for HTTP/2."""
     prepared_parts: Any = None
-    """What else it made of it; None likewise."""
+    """What else it made of it, or of an earlier one that differs in Age and ttl alone."""
     generation: Generation | None = None
     """The index's generation that it belongs to."""
     purges_outlived: int = 0

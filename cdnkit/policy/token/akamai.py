@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, unquote, unquote_plus
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.rules.globs import glob
+from cdnkit.policy.token.keyed_hash import KeyedHash
 from cdnkit.policy.token.scheme import Carriers, Memo, OneToken, TokenFault, refused, split_off, untimely, within
 
 FIELDS = ("ip", "st", "exp", "acl", "id", "data", "hmac")
@@ -45,7 +46,7 @@ class Grant:
 class AkamaiToken(OneToken):
     """Signs and checks; holds the key, so it is never printed."""
 
-    __slots__ = ("_hash", "_key", "_leeway", "_memo", "_salt", "escape_early")
+    __slots__ = ("_hash", "_keyed", "_leeway", "_memo", "_salt", "escape_early")
 
     def __init__(
         self,
@@ -61,12 +62,12 @@ class AkamaiToken(OneToken):
     ) -> None:
         """`key` is hexadecimal, an even number of digits; ValueError when it is not, or is empty."""
         try:
-            self._key = binascii.a2b_hex(key.strip())
+            secret = binascii.a2b_hex(key.strip())
         except (binascii.Error, ValueError) as error:
             raise ValueError("wanted a key in hexadecimal, an even number of digits") from error
-        if not self._key:
+        if not secret:
             raise ValueError("found an empty one, wanted a key in hexadecimal")
-        self._hash, self._salt = hash, salt
+        self._hash, self._keyed, self._salt = hash, KeyedHash(secret, hash), salt
         self.param, self.escape_early = param, escape_early
         self.carriers = carriers or Carriers(params=frozenset({param}))
         self._leeway, self._expired_status = leeway, expired_status
@@ -96,7 +97,7 @@ class AkamaiToken(OneToken):
     def _digest(self, text: str, url: str) -> str:
         source = f"{text}~url={self._escaped(url)}" if url else text
         source += f"~salt={self._salt}" if self._salt else ""
-        return hmac.digest(self._key, source.encode(), self._hash).hex()
+        return self._keyed.hex(source.encode())
 
     def _escaped(self, text: str) -> str:
         return re.sub(r"%..", lambda m: m[0].lower(), quote_plus(text)) if self.escape_early else text

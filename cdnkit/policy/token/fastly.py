@@ -11,6 +11,7 @@ import re
 
 from cdnkit.policy.http.messages import RequestHead
 from cdnkit.policy.outcomes import Refusal
+from cdnkit.policy.token.keyed_hash import KeyedHash
 from cdnkit.policy.token.scheme import Carriers, ChildToken, Memo, OneToken, TokenFault, refused, split_off, untimely
 
 _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
@@ -19,7 +20,7 @@ _TOKEN = re.compile(r"([0-9]{10,11})_([0-9a-fA-F]{40}|[0-9a-fA-F]{64})")
 class FastlyToken(OneToken):
     """Signs and checks; holds the secret, so it is never printed."""
 
-    __slots__ = ("_hash", "_leeway", "_memo", "_secret")
+    __slots__ = ("_hash", "_keyed", "_leeway", "_memo")
 
     def __init__(
         self,
@@ -33,12 +34,13 @@ class FastlyToken(OneToken):
     ) -> None:
         """`key` is base64; ValueError if it is not, or is empty. `carriers`: where tokens are, if not in `param`."""
         try:
-            self._secret = base64.b64decode(key.strip(), validate=True)
+            secret = base64.b64decode(key.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
             raise ValueError("wanted a shared secret in base64") from error
-        if not self._secret:
+        if not secret:
             raise ValueError("found an empty one, wanted a shared secret in base64")
         self._hash = hash
+        self._keyed = KeyedHash(secret, hash)
         self.param = param
         self.carriers = carriers or Carriers(params=frozenset({param}))
         self._leeway = leeway
@@ -47,8 +49,10 @@ class FastlyToken(OneToken):
 
     def sign(self, path: str, expires_at: int) -> str:
         """The token for `path` (no query), valid until `expires_at` (Unix seconds)."""
-        digest = hmac.digest(self._secret, f"{path}{expires_at}".encode("latin-1"), self._hash)
-        return f"{expires_at}_{digest.hex()}"
+        return f"{expires_at}_{self._digest(path, expires_at)}"
+
+    def _digest(self, path: str, expires_at: int) -> str:
+        return self._keyed.hex(f"{path}{expires_at}".encode("latin-1"))
 
     def refusal(self, request: RequestHead, now: float) -> Refusal | None:
         """Checks the signature, then the time: a forged expiry must be refused like any other forgery."""
@@ -74,7 +78,7 @@ class FastlyToken(OneToken):
             return refused(
                 TokenFault.MALFORMED, f"{len(value)} characters", "<expiry>_<hex>, such as 1767225600_0d40fb..."
             )
-        if not hmac.compare_digest(self.sign(path, int(match[1])).partition("_")[2], match[2].lower()):
+        if not hmac.compare_digest(self._digest(path, int(match[1])), match[2].lower()):
             return refused(TokenFault.FORGED, f"one that is not for {path}", f"HMAC-{self._hash} of path and expiry")
         return int(match[1])
 

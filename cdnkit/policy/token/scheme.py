@@ -79,9 +79,12 @@ class Carriers:
     _fields: frozenset[str] = field(init=False, repr=False, compare=False)
     """Request fields that may hold a secret."""
     _described: str = field(init=False, repr=False, compare=False)
+    _missing: Refusal = field(init=False, repr=False, compare=False)
+    """Of a request without any token, which costs an attacker nothing to send."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_described", self._places())
+        object.__setattr__(self, "_missing", refused(TokenFault.MISSING, wanted=self._described))
         object.__setattr__(self, "_fields", self.headers | {"cookie"} if self.cookies else self.headers)
 
     def may_be_in(self, headers: Headers) -> bool:
@@ -137,7 +140,7 @@ class Carriers:
         if not found and self.cookies:
             found = [value for name, value in cookies(request.headers) if name in self.cookies]
         if not found:
-            return refused(TokenFault.MISSING, wanted=self.described())
+            return self._missing
         if len(found) > 1:
             # Two readers might each read another one, so both are refused.
             return refused(TokenFault.MALFORMED, f"{len(found)} tokens", "one")

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from cdnkit.policy import EdgeMachine, Fetch, PurgeKind, PurgeOrder, Serve
-from cdnkit.policy.answer import respond
+from cdnkit.policy.answer import prepared
 from cdnkit.policy.outcomes import Cause
 from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.eviction import HEAD_COST_BYTES
@@ -155,7 +155,7 @@ def test_heads_share_the_lines_that_they_have_in_common() -> None:
 
 
 def test_few_heads_are_prepared_and_each_hit_is_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(respond, "MOST_PREPARED", 3)
+    monkeypatch.setattr(prepared, "MOST_PREPARED", 3)
     edge = machine()
     entries = [stored(edge, f"/{n}")[0] for n in range(10)]
     for _ in range(3):

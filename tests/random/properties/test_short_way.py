@@ -22,7 +22,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
-from cdnkit.policy.machine.short_way import Alike, Target
+from cdnkit.policy.machine.short_way import LONGEST_CONDITION, REMEMBERED_REFUSED, Alike, Target, Turned
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Plan, Refuse
 from cdnkit.policy.rules.rate_limit import RateLimit
@@ -181,6 +181,19 @@ def test_the_short_way_serves_what_the_long_way_would(
         request = replace(one, path=path, query=query if mark else None, head_bytes=size + len(text))
         plan = long.on_request(request, now)
         found = short.short_way.find(alike, text, now)
+        if isinstance(found, Turned):
+            turned = short.short_way.turn(found, now)
+            public, other_public = (
+                whole if one.admitted is None else one.admitted.public
+                for one, whole in ((turned, found.request), (plan, request))
+            )
+            assert (public.path, public.query) == (other_public.path, other_public.query)
+            if found.request.headers.lines:  # it is no former one
+                assert public.headers == other_public.headers
+            assert isinstance(plan, Refuse)
+            assert told(turned) == told(plan)
+            assert (short.events, short.state.ids) == (long.events, long.state.ids)
+            continue
         entry = None if found is None else found[1]
         form = None if entry is None else (entry.status, None)
         if entry is not None and alike.conditional:
@@ -198,7 +211,7 @@ def test_the_short_way_serves_what_the_long_way_would(
             if isinstance(plan, Fetch) and isinstance(other, Fetch):
                 assert asked(other) == asked(plan)
             if isinstance(plan, Refuse) and isinstance(other, Refuse):
-                assert (plan.status, plan.reason) == (other.status, other.reason)
+                assert told(other) == told(plan)
             for edge, what in ((short, other), (long, plan)):
                 fetch = what if isinstance(what, Fetch) else what.refresh if isinstance(what, Serve) else None
                 if fetch is not None:
@@ -207,7 +220,9 @@ def test_the_short_way_serves_what_the_long_way_would(
         else:
             target = found[0]
             assert isinstance(plan, Serve)
-            short.short_way.hit(entry, target.rule, now, conditional=alike.conditional)
+            short.short_way.hit(entry, conditional=alike.conditional)
+            if now >= entry.prepared_until:
+                short.state.responder.prepared.prepare(entry, target.rule, now)
             assert (plan.outcome, plan.refresh, plan.pieces) == (Outcome.HIT, None, None)
             assert (plan.status, plan.span) == form
             assert plan.entry.key == entry.key == target.key
@@ -230,6 +245,12 @@ def test_the_short_way_serves_what_the_long_way_would(
             assert plan.admitted is None or plan.admitted.inherited is None
         assert (short.events, short.state.ids) == (long.events, long.state.ids)
         assert [entry.hits for entry in short.index] == [entry.hits for entry in long.index]
+
+
+def told(refuse: Refuse) -> tuple[object, ...]:
+    """All that client and record are told of a refusal."""
+    kind = None if refuse.refusal is None else refuse.refusal.kind
+    return refuse.status, refuse.reason, refuse.headers, refuse.body, refuse.outcome, kind, refuse.rule.path
 
 
 REFUSED = [  # what the other client's request has that differs, and for what it is refused
@@ -268,4 +289,44 @@ def test_what_one_client_gets_the_short_way_refuses_nobody_else_nor_serves_it(
         assert isinstance(refused, Refuse) and refused.refusal is not None and refused.refusal.kind.value == kind
     for tick in range(8):  # a token that is used all the time is not good for longer
         assert stored(way.find(way.alike(good), text, START + 8 + tick / 10))
-    assert way.find(way.alike(good), text, START + 8.8) is None  # its token ends
+    ended = way.find(way.alike(good), text, START + 8.8)
+    assert isinstance(ended, Turned) and ended.refusal.reason == "token: expired"
+
+
+def test_a_flood_of_refused_targets_fills_no_table_and_displaces_nothing() -> None:
+    behavior = Behavior(path="*", token="fastly")
+    edge = EdgeMachine(Service(name="fra", behaviors=(behavior,), tokens={"fastly": TOKEN_SETTINGS["fastly"]}))
+    way, one = edge.short_way, RequestHead("GET", "https", "h", "/", None, Headers([("host", "h")]))
+    alike = way.alike(one)
+    good = f"/a?token={TOKENS['/a']}"
+    assert isinstance(way.find(alike, good, START), tuple) and len(way) == 1  # its token is good, and nothing is stored
+    for number in range(3 * REMEMBERED_REFUSED):
+        forged = way.find(alike, f"/a?token={int(START) + 9}_{number:064x}", START)
+        assert isinstance(forged, Turned) and forged.refusal.reason == "token: signature does not match"
+    assert way.remembered_refused == 0
+    for number in range(3 * REMEMBERED_REFUSED):
+        for _ in range(2):
+            bare = way.find(alike, f"/a?q={number}", START)
+            assert isinstance(bare, Turned) and bare.refusal.reason == "token: missing"
+        assert way.remembered_refused <= REMEMBERED_REFUSED
+    way.find(alike, "/a?q=" + "x" * 2_000, START)
+    assert way.remembered_refused <= REMEMBERED_REFUSED
+    assert len(way) == 1
+
+
+CONDITIONS = [  # request fields, and what is remembered with a stored response of the last request that had the like
+    ([], ()),
+    ([("accept", "a")], ()),
+    ([("if-none-match", '"1"')], ("GET", "if-none-match", '"1"')),
+    ([("range", "bytes=0-1"), ("accept", "a")], ("GET", "range", "bytes=0-1")),
+    ([("if-none-match", f'"{"1" * LONGEST_CONDITION}"')], None),  # thousands of them would fill the memory
+    ([("if-none-match", '"1"'), ("range", "bytes=0-1")], None),
+    ([("if-modified-since", "Thu, 19 Nov 2026 12:00:00 GMT")], None),  # the century of two digits follows from the time
+    ([("range", "bytes=0-1"), ("if-range", '"1"')], None),
+]
+
+
+@pytest.mark.parametrize("fields, condition", CONDITIONS)
+def test_what_is_remembered_of_a_condition(fields: list[tuple[str, str]], condition: tuple[str, ...] | None) -> None:
+    edge = EdgeMachine(Service(name="fra"))
+    assert edge.short_way.alike(RequestHead("GET", "https", "h", "/", None, Headers(fields))).condition == condition

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from h2.settings import SettingCodes
 
+from cdnkit.policy.rules.rate_limit import RateLimit
 from cdnkit.policy.rules.service import Behavior, Geo
+from cdnkit.policy.token import FastlyToken
 from tests.kit.http2 import Stream, http2
 from tests.kit.late import GUARD_S
 from tests.kit.node import Running, running_node
 from tests.kit.origin import Origin, running_origin
 
+NOW = 1_700_000_000.0
+KEY = "c2VjcmV0"
+TOKENS = [FastlyToken(KEY).sign("/signed", int(NOW) + seconds) for seconds in (60, -60)]
 PATHS = (
     "/a",
     "/a?x=1",
@@ -30,6 +35,10 @@ PATHS = (
     "/empty",
     "/%41",
     "//a",
+    "/limited",
+    "/signed",
+    *(f"/signed?token={token}" for token in (*TOKENS, "x")),
+    "/b/%2e%2e/signed",
 )
 METHODS = (*("GET",) * 12, *("HEAD",) * 4, "POST", "OPTIONS", "DELETE", "get", "TRACE")
 VERSIONS = (*("HTTP/1.1",) * 14, "HTTP/1.0", "HTTP/2.0", "http/1.1")
@@ -39,7 +48,7 @@ FIELDS = (
     "X:  y ", "X: a\tb", "X: é", "Cache-Control: no-cache", "Cache-Control: only-if-cached", "Cookie: a=b; c=d",
     "Connection: keep-alive", "Connection: close", "Connection: x", "Content-Length: 0", "Expect: 100-continue",
     "Origin: https://a.example", "Via: 1.1 fra", "Max-Forwards: 0", "X\0: y", "X : y", "Upgrade: h2c",
-    "Transfer-Encoding: chunked", "Host: b", "Authorization: Bearer x", "A-Language: en", f"Long: {'x' * 20_000}",
+    "Transfer-Encoding: chunked", "Host: b", "Authorization: Bearer x", "A-Language: en", "CDNLab-Client-IP: 198.51.100.7", f"Long: {'x' * 20_000}",
 )  # fmt: skip
 HOSTS = (*("Host: a.example",) * 12, "host: A.example:80", "Host:a.example", "", "Host: a b", "Host: ", "Host: a,b")
 
@@ -98,6 +107,8 @@ def fill(origin: Origin) -> None:
     origin.says("/big", b"x" * 300_000, cache_control="max-age=60")
     origin.says("/gzip", b"<html>" * 500, cache_control="max-age=60", content_type="text/html")
     origin.says("/vary", b"v", cache_control="max-age=60", vary="A-Language")
+    origin.says("/signed", b"s", cache_control="max-age=60")
+    origin.says("/limited", b"l", cache_control="max-age=60")
     origin.says("/none", b"", status=204, cache_control="max-age=60")
     origin.says("/moved", b"", status=301, location="/a", cache_control="max-age=60")
     origin.says("/no-store", b"n", cache_control="no-store")
@@ -127,12 +138,22 @@ def of_the_law(line: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def both(origin: Origin, other: Origin, folder: Path) -> AsyncIterator[tuple[Running, Running]]:
+async def both(
+    origin: Origin, other: Origin, folder: Path, clock: Callable[[], float] = lambda: NOW
+) -> AsyncIterator[tuple[Running, Running]]:
     """Two nodes in front of two origins: the first has a front, the second has none, and they differ in nothing else."""
     fill(origin)
     fill(other)
-    rules = (Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")), Behavior(path="*"))
-    options: dict[str, Any] = {"clock": lambda: 1_700_000_000.0, "limits": {"idle": "2s"}}
+    rules = (
+        Behavior(path="/no*", geo=Geo(deny=("KP",), unknown="allow")),
+        Behavior(path="/signed", token="viewer", geo=Geo(deny=("KP",), unknown="allow")),
+        Behavior(path="/limited", rate_limit=RateLimit(requests=3, per=3600.0)),
+        Behavior(path="*"),
+    )
+    options: dict[str, Any] = {
+        "clock": clock, "limits": {"idle": "2s"}, "trusted": ["127.0.0.0/8"], "countries": {"198.51.100.0/24": "KP"},
+        "service": {"tokens": {"viewer": {"scheme": "fastly", "key": KEY}}},
+    }  # fmt: skip
     async with (
         running_node(origin.url, *rules, records=folder / "front.jsonl", front=True, **options) as front,
         running_node(other.url, *rules, records=folder / "plain.jsonl", front=False, **options) as plain,
@@ -158,6 +179,45 @@ def test_the_same_bytes_get_the_same_answers(seeds: range, half: slice, tmp_path
             assert [(one.method, one.target) for one in origin.asked] == [
                 (one.method, one.target) for one in other.asked
             ]
+
+    asyncio.run(run())
+
+
+TICKED = [  # how much later, and the requests: what was prepared before must not be sent as it was
+    "GET /a", "HEAD /a", 'GET /a If-None-Match: "1"', "GET /a Range: bytes=1-2", "GET /signed", "GET /limited",
+    f"GET /signed?token={TOKENS[0]}", "GET /no-store CDNLab-Client-IP: 198.51.100.7", "GET /b/%2e%2e/signed",
+]  # fmt: skip
+
+
+def test_age_ttl_and_date_tick_on_all_that_is_prepared(tmp_path: Path) -> None:
+    """Servers that prepare whole responses send the Date, or the Age, of the first one for as long as they run."""
+    times = [NOW]
+
+    async def asked(node: Running, what: str) -> list[bytes]:
+        address, _, port = node.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(address, int(port))
+        method, target, field = (*what.split(" ", 2), "X: y")[:3]
+        writer.write(f"{method} {target} HTTP/1.1\r\nHost: a.example\r\n{field}\r\nConnection: close\r\n\r\n".encode())
+        came = await asyncio.wait_for(reader.read(-1), GUARD_S)
+        writer.close()
+        return normalised(came)
+
+    async def run() -> None:
+        seen: dict[str, set[bytes]] = {what: set() for what in TICKED}
+        async with (
+            running_origin() as origin,
+            running_origin() as other,
+            both(origin, other, tmp_path, lambda: times[0]) as (front, plain),
+        ):
+            for _ in range(2):
+                await asked(front, "GET /limited"), await asked(plain, "GET /limited")
+            for later in (0.0, 0.25, 0.5, 1.0, 1.0, 0.0, 7.5, 30.0):
+                times[0] += later
+                for what in TICKED:
+                    got, wanted = await asked(front, what), await asked(plain, what)
+                    assert got == wanted, (times, what)
+                    seen[what].add(got[0])
+        assert all(len(heads) > 4 for heads in seen.values()), {what: len(heads) for what, heads in seen.items()}
 
     asyncio.run(run())
 
@@ -204,7 +264,7 @@ HEADS = (
     ("x", "a\tb"), ("x", "é"), ("cache-control", "no-cache"), ("cache-control", "only-if-cached"), ("cookie", "a=b"),
     ("cookie", "c=d"), ("content-length", "0"), ("expect", "100-continue"), ("origin", "https://a.example"),
     ("te", "trailers"), ("via", "1.1 fra"), ("max-forwards", "0"), ("priority", "u=0, i"), ("priority", "u=9"),
-    ("host", "a.example"), ("a-language", "en"), ("authorization", "Bearer x"), ("long", "x" * 20_000),
+    ("host", "a.example"), ("cdnlab-client-ip", "198.51.100.7"), ("a-language", "en"), ("authorization", "Bearer x"), ("long", "x" * 20_000),
 )  # fmt: skip
 ODD_HEADS = (
     ("host", "b"), ("connection", "close"), ("te", "gzip"), ("X", "y"), ("x", " y"), ("x", "y\r\nz: a"), ("x y", "z"),

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from cdnkit.policy.rules.eviction import Eviction
+from cdnkit.policy.store.eviction.lru import LruRoom
 from cdnkit.policy.store.eviction.room import Room
 from cdnkit.policy.store.eviction.s3fifo import S3FifoRoom
 from cdnkit.policy.store.eviction.sieve import SieveRoom
-from cdnkit.policy.store.eviction.textbook import FifoRoom, LfuRoom, LruRoom
+from cdnkit.policy.store.eviction.textbook import FifoRoom, LfuRoom
 
 _ROOMS: dict[Eviction, Callable[[int, int], Room]] = {
     "lru": LruRoom,

@@ -1,8 +1,8 @@
-"""LRU, LFU and FIFO by cachetools, with a count of bytes and a report of what was evicted."""
+"""LFU and FIFO by cachetools, with a count of bytes and a report of what was evicted."""
 
 from typing import TYPE_CHECKING
 
-from cachetools import Cache, FIFOCache, LFUCache, LRUCache
+from cachetools import Cache, FIFOCache, LFUCache
 
 from cdnkit.policy.store.eviction.room import cost_of
 
@@ -37,10 +37,6 @@ class _Reporting(Cache[int, "Entry"]):
     def take_evicted(self) -> list["Entry"]:
         gone, self._evicted = self._evicted, []
         return gone
-
-
-class LruRoom(_Reporting, LRUCache[int, "Entry"]):
-    """The least recently used goes."""
 
 
 class LfuRoom(_Reporting, LFUCache[int, "Entry"]):
