@@ -73,6 +73,8 @@ class Commission:
     clock: Callable[[], float]
     """The lead's: a `Clock` goes on in another process where it was."""
     alt_svc: str
+    blind: bytes
+    """With what the lead blinds secrets in records: marks are equal where the secrets were."""
     log_level: int
     uvloop: bool
     doors: tuple[int, ...]

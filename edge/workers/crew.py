@@ -23,6 +23,7 @@ import msgspec
 
 from cdnkit.serving.asgi_socket import Answerer
 from edge.background import Background
+from edge.blind import blind_of_this_process
 from edge.errors import EdgeError
 from edge.workers import messages
 from edge.workers.commission import Commission, Given
@@ -63,8 +64,8 @@ class Crew:
         level, uvloop = logger.getEffectiveLevel(), type(asyncio.get_running_loop()).__module__.startswith("uvloop")
         commissions = [
             Commission(
-                number, given.node, given.geo, given.services, given.clock, given.alt_svc, level, uvloop,
-                tuple(door.fileno() for door in doors), given.page, -1,
+                number, given.node, given.geo, given.services, given.clock, given.alt_svc, blind_of_this_process(),
+                level, uvloop, tuple(door.fileno() for door in doors), given.page, -1,
             )
             for number, doors in enumerate(given.doors, start=2)
         ]  # fmt: skip

@@ -7,7 +7,7 @@ from cdnkit.serving import EMPTY_QUERY, Client, Fields, Whole
 from edge.at_once import AtOnce
 from edge.driver import Driver
 from edge.services import Services
-from edge.short import ShortHit
+from edge.short import Recorded
 from edge.viewers import Viewers
 from edge.workers.replica import Replicas
 
@@ -32,12 +32,12 @@ class WorkerFront(AtOnce):
             asker = client.known = self.asker(method, fields, client)
         if asker.short is not None:
             self._replicas.catch_up(self._numbers[asker.driver])
-            hit = asker.short.hit(target)
-            if isinstance(hit, ShortHit):
+            answer = asker.short.answer(target)
+            if isinstance(answer, Recorded):
                 self.hits += 1
                 if not self.hits % TOLD_HITS:
                     self._tell()
-                return hit
+                return answer
         return scope_of(method, target, fields, client)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cdnkit.policy.machine.short_way import Turned
 from cdnkit.policy.store.changes import Changes
 from cdnkit.policy.store.entry import Entry
 from cdnkit.serving import ASIDE, EMPTY_QUERY, TLS_NAMES, Client, Fields
@@ -66,7 +67,7 @@ class Lead:
             return None
         driver = asker.driver
         found = driver.machine.short_way.find(asker.alike, target, driver.clock())
-        entry = None if found is None else found[1]
+        entry = None if found is None or isinstance(found, Turned) else found[1]
         body = None if entry is None else _shareable(driver, entry)
         if entry is None or body is None:
             return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.store.changes import Seen, mark_of
 from cdnkit.policy.store.entry import Entry
-from cdnkit.policy.store.eviction.textbook import LruRoom
+from cdnkit.policy.store.eviction.lru import LruRoom
 from cdnkit.policy.store.serialise import from_values
 from edge.collector import leave_out, leave_out_head
 from edge.stores import MemoryStore, Place

@@ -18,6 +18,7 @@ from cdnkit.policy.store.changes import Seen, cells_needed
 from cdnkit.serving import Listener
 from cdnkit.serving.asgi_socket import Caller
 from cdnkit.vendors import PROFILES
+from edge.blind import blind_as
 from edge.collector import left_out, settled
 from edge.driver import Driver
 from edge.log import RecordLog
@@ -154,6 +155,7 @@ def main() -> None:
     if not handed:
         return  # the lead is gone already
     commission: Commission = pickle.loads(handed)
+    blind_as(commission.blind)
     logging.basicConfig(level=commission.log_level, format="%(message)s")
     with asyncio.Runner(loop_factory=_uvloop if commission.uvloop else None) as runner:
         runner.run(_live(commission))
