@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench bench-peers bench-stalls bench-waiters crash random fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench bench-peers bench-stalls bench-waiters bench-workers crash random fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-stalls: dev  ## The longest stalls of a client while a node fills up to 10
 
 bench-waiters: dev  ## What requests that wait for one fill cost a node: 1,000 and 10,000; a minute (WAITERS="1000 --size 500000 --pieces 8")
 	$(BIN)/python -m tests.bench.waiters $(WAITERS)
+
+bench-workers: dev  ## A node of one, two and three processes: hits, misses and memory; ten minutes
+	$(BIN)/python -m tests.bench.workers
 
 crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 	$(BIN)/pytest tests/real/stores/test_crash.py -m slow -s --timeout 900

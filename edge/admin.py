@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any
@@ -41,13 +42,15 @@ def admin_app(
     url: str,
     token: str | None = None,
     purge_delay: float = 0.0,
+    workers: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> Starlette:
     """GET /healthz, GET /explain?url=URL&method=GET&client_ip=IP&header=NAME:VALUE&reveal=1, GET /surrogate-keys,
     POST /purge.
 
     `background`: healthz shows its troubles. `follower`: None for a node that takes purge orders here alone. `url`:
     where viewers come. `token`: the bearer token (RFC 6750) that all but healthz ask for. A purge is carried out, and
-    the response sent, `purge_delay` seconds after it came.
+    the response sent, `purge_delay` seconds after it came. `workers`: how the further workers are; None: there are
+    none.
     """
     own = url.partition("://")[2]
     driver = services.default
@@ -61,6 +64,7 @@ def admin_app(
                 **_health(driver),
                 "purges": None if follower is None else follower.health(),
                 "troubles": background.troubles,
+                **({} if workers is None else {"workers": workers()}),
                 **(
                     {"services": {name: _health(one) for name, one in services.drivers.items() if one is not driver}}
                     if several

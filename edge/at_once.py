@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from cdnkit.policy.http.messages import Headers, RequestHead
 from cdnkit.policy.http.place import NOWHERE
+from cdnkit.policy.machine.short_way import Alike
 from cdnkit.policy.outcomes import Refusal
 from cdnkit.policy.plan import Assemble, Refuse, Serve
 from cdnkit.serving import Client, Fields, Later, Whole, field_block, status_block, status_line
@@ -33,7 +34,7 @@ class AtOnce:
     def respond(self, method: str, target: str, fields: Fields, client: Client) -> Whole | Later | Scope:
         asker: _Asker | None = client.known
         if asker is None or asker.fields is not fields or asker.method != method:
-            asker = client.known = self._asker(method, fields, client)
+            asker = client.known = self.asker(method, fields, client)
         short = asker.short
         found = None if short is None else short.answer(target)
         if isinstance(found, Recorded):
@@ -63,7 +64,8 @@ class AtOnce:
             return {"type": "http", "path": path, DECIDED: decided}
         return Waiter(decided, self._wakes)
 
-    def _asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
+    def asker(self, method: str, fields: Fields, client: Client) -> "_Asker":
+        """What all such requests of this client have in common."""
         known: _Section = fields.known or self._read(fields)
         viewers = self._viewers
         client_ip = viewers.address(client.address, known.headers)
@@ -74,8 +76,8 @@ class AtOnce:
             len(method) + known.size_bytes, known.count, viewers.is_trusted(client.address), None, client.version,
             client.address, misdirected,
         )  # fmt: skip
-        short = None if known.debug else Short(driver, driver.machine.short_way.alike(request))
-        return _Asker(method, fields, driver, request, short)
+        alike = None if known.debug else driver.machine.short_way.alike(request)
+        return _Asker(method, fields, driver, request, alike)
 
     @staticmethod
     def _read(fields: Fields) -> "_Section":
@@ -92,15 +94,17 @@ class AtOnce:
 class _Asker:
     """What all requests with these fields and this method on one connection have in common."""
 
-    __slots__ = ("driver", "fields", "method", "request", "short")
+    __slots__ = ("alike", "driver", "fields", "method", "request", "short")
 
-    def __init__(self, method: str, fields: Fields, driver: Driver, request: RequestHead, short: Short | None) -> None:
+    def __init__(self, method: str, fields: Fields, driver: Driver, request: RequestHead, alike: Alike | None) -> None:
+        """`alike`: None where all of them take the long way."""
         self.method = method
         self.fields = fields
         self.driver = driver
         self.request = request
         """One of them, with the target "/", and measured without one."""
-        self.short = short
+        self.alike = alike
+        self.short = None if alike is None else Short(driver, alike)
 
 
 class _Section:

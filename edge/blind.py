@@ -16,12 +16,22 @@ from cdnkit.policy.record.secrets import Veil
 
 LONGEST_COOKIE_NAME = 64
 
-_BLIND = os.urandom(16)
+_BLIND = bytearray(os.urandom(16))
+"""Of this process; all that write the records of one node have the same."""
+
+
+def blind_of_this_process() -> bytes:
+    return bytes(_BLIND)
+
+
+def blind_as(other: bytes) -> None:
+    """Blind as another process does; before anything is recorded."""
+    _BLIND[:] = other
 
 
 def blinded(value: str) -> str:
     """A value that must not be written: equal texts give equal marks within one run, and nothing leads back."""
-    return "~" + hmac.digest(_BLIND, value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
+    return "~" + hmac.digest(bytes(_BLIND), value.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
 
 class Blind(Veil):

@@ -96,7 +96,7 @@ class Reader:
         whole = self._body.whole
         if whole is None or (len(whole) if stop is None else stop) - self.position > PIECE_BYTES:
             return None
-        piece = whole if self.position == 0 and stop is None else whole[self.position : stop]
+        piece = whole if self.position == 0 and stop is None else bytes(whole[self.position : stop])
         self.position += len(piece)
         return piece
 

@@ -3,6 +3,7 @@
     fra.jsonl           fra.part-2.jsonl      fra.part-3.jsonl     the first life, in parts; the last one grows
     fra.2.jsonl         fra.2.part-2.jsonl                         the life after a restart
     fra+images.jsonl                                               one of several services of the node
+    fra.worker-2.jsonl    fra.2.worker-2.part-3.jsonl              what a further worker answered in that life
 
 A part is written until it is full, and never again; when room is short the oldest is deleted. So a life is whole as
 long as its first part is there.
@@ -10,11 +11,11 @@ long as its first part is there.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _NAME = re.compile(
-    r"(?P<node>.+?)(?:\.(?P<life>[1-9][0-9]{0,8}))?(?:\.part-(?P<part>[1-9][0-9]{0,8}))?(?P<suffix>\.[^.0-9][^.]*)?",
+    r"(?P<node>.+?)(?:\.(?P<life>[1-9][0-9]{0,8}))?(?:\.worker-(?P<worker>[1-9][0-9]{0,2}))?(?:\.part-(?P<part>[1-9][0-9]{0,8}))?(?P<suffix>\.[^.0-9][^.]*)?",
     re.DOTALL,
 )
 
@@ -26,6 +27,7 @@ class RecordFile:
     node: str
     """"fra", or "fra+images" for one of its services."""
     life: int = 1
+    worker: int = 1
     part: int = 1
     suffix: str = ".jsonl"
 
@@ -33,7 +35,8 @@ class RecordFile:
     def of(cls, path: Path) -> "RecordFile":
         found = _NAME.fullmatch(path.name)
         assert found is not None, "no file is without a name"
-        return cls(found["node"], int(found["life"] or 1), int(found["part"] or 1), found["suffix"] or "")
+        life, worker, part = (int(found[name] or 1) for name in ("life", "worker", "part"))
+        return cls(found["node"], life, worker, part, found["suffix"] or "")
 
     @property
     def life_name(self) -> str:
@@ -42,12 +45,14 @@ class RecordFile:
 
     @property
     def name(self) -> str:
-        return self.life_name + ("" if self.part == 1 else f".part-{self.part}") + self.suffix
+        worker = "" if self.worker == 1 else f".worker-{self.worker}"
+        return self.life_name + worker + ("" if self.part == 1 else f".part-{self.part}") + self.suffix
 
     def beside(self, folder: Path) -> "list[tuple[RecordFile, Path]]":
-        """All files there of the same node, oldest first."""
+        """All files there of the same worker of the same node, oldest first."""
         named = [(RecordFile.of(path), path) for path in folder.iterdir()]
-        return sorted(one for one in named if (one[0].node, one[0].suffix) == (self.node, self.suffix))
+        own = (self.node, self.worker, self.suffix)
+        return sorted(one for one in named if (one[0].node, one[0].worker, one[0].suffix) == own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,17 @@ class Life:
     name: str
     node: str
     files: tuple[Path, ...]
+    workers: tuple[tuple[Path, ...], ...] = ()
+    """Those of each further worker."""
+
+    @property
+    def all_files(self) -> tuple[Path, ...]:
+        return sum(self.workers, self.files)
+
+
+def of_worker(path: Path, number: int) -> Path:
+    """The file of one of the workers, beside its lead's."""
+    return path.with_name(replace(RecordFile.of(path), worker=number).name)
 
 
 def lives_of(paths: Iterable[Path]) -> list[Life]:
@@ -68,5 +84,8 @@ def lives_of(paths: Iterable[Path]) -> list[Life]:
     lives = []
     for name, files in sorted(found.items()):
         files.sort()
-        lives.append(Life(name, files[0][0].node, tuple(path for _, path in files)))
+        by_worker: dict[int, tuple[Path, ...]] = {1: ()}
+        for named, path in files:
+            by_worker[named.worker] = (*by_worker.get(named.worker, ()), path)
+        lives.append(Life(name, files[0][0].node, by_worker.pop(1), tuple(by_worker.values())))
     return lives

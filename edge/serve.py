@@ -2,36 +2,33 @@
 
 import asyncio
 import logging
-import secrets as randomness
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdnkit.policy.gate.gate import ServiceGate
 from cdnkit.policy.gate.hosts import DEFAULT, Hosts
-from cdnkit.policy.http.client import ClientField
-from cdnkit.policy.machine.machine import EdgeMachine
 from cdnkit.policy.plan import PurgeOrder
 from cdnkit.policy.rules.parent_headers import lines_of
 from cdnkit.policy.rules.profile import RFC9111, Profile, Waits
 from cdnkit.policy.rules.service import Service
 from cdnkit.policy.store.eviction import room_for
-from cdnkit.serving import Guarded, Listener, bind, bind_udp, guard_of, url_of
+from cdnkit.serving import Guarded, Listener, bind_several, bind_udp, guard_of, url_of
 from cdnkit.settings.edge import Node, Whereabouts
 from edge.admin import admin_app
 from edge.at_once import AtOnce
 from edge.background import Background
 from edge.clock import Clock
-from edge.codings import ENCODERS
 from edge.collector import left_out
 from edge.driver import Driver
 from edge.health_checks import check_once
 from edge.keys import read_keys
 from edge.log import RecordLog
+from edge.node_parts import limits_of, log_of, machine_of, viewers_of
 from edge.parents import Parent, Parents
 from edge.purges.follower import LogFollower
 from edge.purges.log import open_log
@@ -45,15 +42,9 @@ from edge.viewers import Viewers
 if TYPE_CHECKING:
     from cdnkit.serving.http3 import Http3Listener
     from edge.stores.shared import SharedTier
+    from edge.workers.team import Team
 
 logger = logging.getLogger("cdnlab.edge")
-
-
-_BELIEVED: dict[bool, tuple[ClientField, ...]] = {
-    True: ("CDNLab-Client-IP",),
-    False: ("CDNLab-Client-IP", "X-Forwarded-For"),
-}
-"""`client_from` where a node's settings leave it out: at a node that viewers come to (True), and at a shield."""
 
 
 async def serve(
@@ -82,19 +73,26 @@ async def serve(
     """
     kept = [Hosted(DEFAULT, tuple(hostnames), service, profile, (parent, *others)), *hosted]
     keys = {one.name: read_keys(one.service) for one in kept}
-    believed = _BELIEVED[service.gate] if node.client_from is None else node.client_from
-    who = Viewers(geo or Whereabouts(), trusted=node.trusted, believed=believed)
+    geo = geo or Whereabouts()
+    who = viewers_of(node, geo, gate=service.gate)
     now = clock or Clock()
     tls = None if node.listen_tls is None else context_of(node, now)
     rules = node.rules(len(kept))
     sockets: list[socket.socket] = []
+    doors: list[list[socket.socket]] = []
+    """Of each socket for viewers, those of the further workers."""
+    team = None if node.workers == 1 else _team(node, geo, now, len(kept))
     logs: list[RecordLog] = []
     drivers: dict[str, Driver] = {}
     background = Background(logger, node.name)
     try:
         for where, address in (("listen", node.listen), ("admin", node.admin), ("listen_tls", node.listen_tls)):
             if address is not None:
-                sockets.append(bind(address, f"node {node.name}: {where}"))
+                count = 1 if where == "admin" else node.workers
+                own, *theirs = bind_several(address, f"node {node.name}: {where}", count)
+                sockets.append(own)
+                if theirs:
+                    doors.append(theirs)
         viewers, operators, *secured = sockets
         urls = {"url": url_of(viewers), "admin": url_of(operators)}
         if secured:
@@ -109,21 +107,28 @@ async def serve(
         for one in kept:
             ruled = replace(one, service=one.service.model_copy(update=_merged(rules, one)))
             file = None if records is None else records_of(records, one.name)
-            logs.append(RecordLog(file, int(node.records) // len(kept)))
-            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background)
+            logs.append(log_of(node, len(kept), file))
+            if team is not None:
+                team.add(ruled, keys[one.name], file)
+            drivers[one.name] = _driver(node, ruled, keys[one.name], who, logs[-1], now, len(kept), background, team)
     except BaseException:
-        _close(sockets)
+        _close([*sockets, *chain(*doors)])
+        if team is not None:
+            team.close()
         raise
     services = Services(drivers, Hosts({one.name: one.hostnames for one in kept}), who)
     for name, log in zip(drivers, logs, strict=True):
         background.keep("records" if name == DEFAULT else f"records of {name}", log.flush_later)
     # Date belongs to the stored response: a second or newer one would corrupt its age downstream.
-    faced = partial(Listener, services, logger, date_header=False, limits=node.limits, page=services.default.unreadable)
+    faced = partial(
+        Listener, services, logger, date_header=False, limits=limits_of(node), page=services.default.unreadable
+    )
     # In CloudFront's words, and for a day, as there.
     alt_svc = f'h3=":{rules["https_port"]}"; ma=86400' if node.http3 else ""
     at_once = AtOnce(services, who)
     faced = partial(faced, front=at_once if node.front else None)
     fronts = [faced(), *(faced(alt_svc=alt_svc) for _ in secured)]
+    crew = None if team is None else team.crew(services, at_once, alt_svc, doors)
     quic = None if datagrams is None else _http3(fronts[-1], *pair)
     follower = None
     if orders is not None:
@@ -131,8 +136,9 @@ async def serve(
         for name, driver in drivers.items():
             driver.purge_requests.spread = partial(_spread, follower, name if hosted else "")
     operations = admin_app(
-        services, who, background, follower, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay
-    )
+        services, who, background, follower, url=urls["url"], token=node.admin_token, purge_delay=node.purge_delay,
+        workers=None if crew is None else crew.health,
+    )  # fmt: skip
     known = guard_of(
         node.admin, node.admin_hosts, f"node {node.name}: admin_hosts", credentials=node.admin_token is not None
     )
@@ -145,17 +151,28 @@ async def serve(
         if quic is not None and datagrams is not None:
             await quic.start(datagrams)
         await back.start(operators)
+        if crew is not None and not await _unless(shutdown, crew.start(background)):
+            return
         with left_out(services.tables):
             ready({"ready": node.name, **urls, "parent": parent})
             await shutdown.wait()
     finally:
-        await asyncio.gather(*(front.close() for front in fronts), back.close())
+        ending = [front.close() for front in fronts]
+        await asyncio.gather(*ending, back.close(), *(() if crew is None else (crew.close(),)))
         if quic is not None:
             quic.close()
         await background.close()
         if orders is not None:
             await orders.close()
         await asyncio.gather(*(driver.close() for driver in drivers.values()))
+        if team is not None:
+            team.close()
+
+
+def _team(node: Node, geo: Whereabouts, clock: Callable[[], float], services: int) -> "Team":
+    from edge.workers.team import Team  # most nodes do without, and start sooner
+
+    return Team(node, geo, clock, services)
 
 
 def _http3(door: Listener, certificate: bytes, key: bytes) -> "Http3Listener":
@@ -209,28 +226,22 @@ def _driver(
     now: Callable[[], float],
     services: int,
     background: Background,
+    team: "Team | None",
 ) -> Driver:
     """The driver of one service: its gate and machine over a store of its own, with what that recovers."""
-    machine = EdgeMachine(
-        one.service,
-        one.profile,
-        gate=ServiceGate(one.service, keys),
-        limits=node.limits.of_requests(),
-        fresh_id=_request_id,
-        codings=ENCODERS.keys(),
-    )
+    machine = machine_of(node, one.service, one.profile, keys)
     parents = parents_of(node, node.timeouts.waits(one.profile.waits), one.parents, background)
     hosted = "" if one.name == DEFAULT else one.name
     rules = rules_of(one.service, one.profile, one.parents[0], hosted)
     tier = _tier(node, rules, now, one.profile)
     with long_lived() if node.disk is not None else nullcontext():
-        store = _store(node, hosted, rules, services)
+        store = _store(node, hosted, rules, services, team)
         return Driver(machine, parents, who, log, now, store, tier, node.limits)
 
 
-def _store(node: Node, hosted: str, rules: str, services: int) -> Store:
+def _store(node: Node, hosted: str, rules: str, services: int, team: "Team | None") -> Store:
     if node.disk is None:
-        return MemoryStore()
+        return MemoryStore() if team is None else team.store(hosted)
     folder = node.disk.path / "services" / hosted if hosted else node.disk.path
     memory = room_for(node.eviction, node.memory // services)
     return open_disk(folder, memory=memory, rules=rules, name=node.name)
@@ -258,8 +269,3 @@ def parents_of(node: Node, waits: Waits, urls: Sequence[str], background: Backgr
             step = partial(check_once, own, check, lines_of(node.parent_headers), one.health.on_check)
             background.keep(f"checks of {one.upstream.url}", step)
     return Parents(made, frozenset(node.failover.statuses), checks)
-
-
-def _request_id() -> str:
-    """56 characters as CloudFront's are, the last two "=="."""
-    return randomness.token_urlsafe(40) + "=="

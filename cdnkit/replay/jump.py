@@ -192,11 +192,12 @@ def replay_node(
     """Replay a trace through a new machine; `service` and `profile` as the live node had them.
 
     The result is that of `cdnkit.replay.node.replay_each`, but sooner. A node whose eviction is not LRU is replayed by
-    `replay_each` itself, since only LRU's order can be found out afterwards; a trace with gaps by
+    `replay_each` itself, since only LRU's order can be found out afterwards; so is a node of several workers, whose
+    requests are not in the order of their times; a trace with gaps by
     `cdnkit.replay.gaps.replay_with_gaps`. `progress` is called now and then with the number of events done.
     """
     if trace.gaps:
         return replay_with_gaps(trace.events, service, profile)
-    if service.eviction != "lru":
-        return replay_each(trace.events, service, profile)
+    if service.eviction != "lru" or trace.several:
+        return replay_each(trace.events, service, profile, trace.elsewhere)
     return JumpingNode(trace, service, profile).run(progress)

@@ -1,6 +1,6 @@
 """One node in virtual time: a new `EdgeMachine` gets a live run's events; its results are compared with the records."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from cdnkit.policy.http.messages import Headers, RequestHead, ResponseHead, get_for_url
@@ -79,6 +79,14 @@ class ReplayNode:
                     pass  # nobody waits here
             case Gap():
                 self._gap(event)
+
+    def on_event_elsewhere(self, event: Event) -> None:
+        """A request that was answered with a copy. The machine gave no id for it, as it does for conditional ones."""
+        state, ids, fetches = self.machine.state, self.machine.state.ids, len(self._fetches)
+        waiting = len(self._waiting)
+        self.on_event(event)
+        if (fetches, waiting) == (len(self._fetches), len(self._waiting)):
+            state.ids = ids
 
     def _gap(self, gap: Gap) -> None:
         """Ignored here: `cdnkit.replay.gaps` overrides it."""
@@ -195,14 +203,20 @@ def brief(outcome: Outcome, cause: Cause | None, status: int) -> str:
     return f"{outcome.value}/{cause.value if cause else '-'} {status}"
 
 
-def replay_each(events: Iterable[Event], service: Service, profile: Profile) -> Replayed:
-    """Replay every event through a new machine; `service` and `profile` as the live node had them.
+def replay_each(
+    events: Iterable[Event], service: Service, profile: Profile, elsewhere: Collection[int] = frozenset()
+) -> Replayed:
+    """Replay every event through a new machine; `service` and `profile` as the live node had them. `elsewhere`:
+    positions of requests that were answered with copies.
 
     `replay_node` gives the same result sooner. Tests compare it with this one, which is simple.
     """
     node = ReplayNode(service, profile)
-    for event in events:
-        node.on_event(event)
+    for position, event in enumerate(events):
+        if position in elsewhere:
+            node.on_event_elsewhere(event)
+        else:
+            node.on_event(event)
     return node.finish()
 
 

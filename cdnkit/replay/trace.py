@@ -116,6 +116,10 @@ class Trace:
     """By URL, the plain requests that the gate did not refuse: refusals are replayed one by one."""
     others: list[int]
     """Positions of all other events, ascending."""
+    several: bool = False
+    """Several processes have answered: arrivals are not in the order of their times."""
+    elsewhere: frozenset[int] = frozenset()
+    """Positions of requests, other than plain ones, that were not answered by the process which has the machine."""
 
     def __len__(self) -> int:
         return len(self.events)

@@ -116,6 +116,15 @@ class _Reading:
         self._plain: set[bytes] = set()
         """The fields of plain requests, in JSON."""
         self._records = self._highest = 0
+        self._further = False
+        """What comes is of a further worker."""
+        self._elsewhere: set[int] = set()
+        """Indices in `kept`."""
+
+    def begin_worker(self) -> None:
+        """The files of one more worker follow, whose records count by themselves."""
+        self._records = self._highest = 0
+        self._further = True
 
     def add_lines(
         self, lines: "Sequence[Glance | Line]", texts: Sequence[bytes], begin: int, path: Path, first: int
@@ -161,6 +170,8 @@ class _Reading:
     def keep(self, line: Line | Torn) -> None:
         events, self._records, self._highest = events_in(line, self._records, self._highest)
         for event in events:
+            if self._further and type(event) is Requested:
+                self._elsewhere.add(len(self.events.kept))
             self._seqs.append(event.seq)
             self._places.append(~len(self.events.kept))
             self._times.append(0.0)
@@ -172,6 +183,7 @@ class _Reading:
         by_index = [Alike() for _ in self._known]
         plain = dict(zip(self._known, by_index, strict=True))
         others: list[int] = []
+        elsewhere: set[int] = set()
         put, places, times, urls = events.places.append, self._places, self._times, self._urls
         for position, number in enumerate(sorted(range(len(self._seqs)), key=self._seqs.__getitem__)):
             place = places[number]
@@ -185,26 +197,35 @@ class _Reading:
                 alike.times.append(times[number])
                 continue
             event = events.kept[~place]
+            if ~place in self._elsewhere:
+                elsewhere.add(position)
             if type(event) is Requested and is_plain(event):
                 plain.setdefault(event.url, Alike()).add(position, event)
             else:
                 others.append(position)
-        return Trace(events, plain, others)
+        return Trace(events, plain, others, self._further, frozenset(elsewhere))
 
 
-def read_trace(*paths: Path, read: Callable[[int], None] | None = None) -> Trace:
-    """All events of one life of a node, from its files in their order. BadTrace names the file and the line. `read` is
-    called with the number of bytes of each read.
+def read_trace(
+    *paths: Path, workers: Sequence[Sequence[Path]] = (), read: Callable[[int], None] | None = None
+) -> Trace:
+    """All events of one life of a node, from its files in their order, and those of each further worker. BadTrace names
+    the file and the line. `read` is called with the number of bytes of each read.
+
+    What a worker answered has the number of the last event that it knew to be over, and comes behind that.
 
     Lines that are not JSON, as a full disk or a killed node leaves them, are skipped and counted.
     """
     reading, begin = _Reading(), 0
-    for path in paths:
-        try:
-            with reading.events.open(path, begin) as file:
-                begin = _read_file(file, path, begin, reading, read)
-        except OSError as error:
-            raise BadTrace(f"{path}: {error.strerror}") from error
+    for files in (paths, *workers):
+        if files is not paths:
+            reading.begin_worker()
+        for path in files:
+            try:
+                with reading.events.open(path, begin) as file:
+                    begin = _read_file(file, path, begin, reading, read)
+            except OSError as error:
+                raise BadTrace(f"{path}: {error.strerror}") from error
     return reading.trace()
 
 

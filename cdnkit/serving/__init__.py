@@ -1,5 +1,6 @@
 """Sockets and servers: how every program of ours listens. It knows nothing of what is served."""
 
+from cdnkit.serving.asgi_frames import ASIDE
 from cdnkit.serving.certificates import CLIENT_NAMES, TLS_NAMES
 from cdnkit.serving.exchange import status_line
 from cdnkit.serving.front_roles import Client, Later, Outlet, Whole
@@ -8,10 +9,11 @@ from cdnkit.serving.heads import Fields
 from cdnkit.serving.hpack import field_block, status_block
 from cdnkit.serving.inbox import EMPTY_QUERY, GONE, INTERIM
 from cdnkit.serving.limits import ListenerLimits
-from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_udp, url_of
+from cdnkit.serving.listener import GRACE_S, Listener, PortInUse, bind, bind_several, bind_udp, url_of
 from cdnkit.serving.patience import Left, Stalled
 
 __all__ = [
+    "ASIDE",
     "CLIENT_NAMES",
     "EMPTY_QUERY",
     "GONE",
@@ -31,6 +33,7 @@ __all__ = [
     "Stalled",
     "Whole",
     "bind",
+    "bind_several",
     "bind_udp",
     "field_block",
     "guard_of",

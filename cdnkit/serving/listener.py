@@ -65,13 +65,34 @@ class PortInUse(Exception):
         )
 
 
-def bind(address: str, setting: str) -> socket.socket:
+def bind_several(address: str, setting: str, count: int) -> list[socket.socket]:
+    """So many sockets that listen on one address, over which the kernel spreads connections (SO_REUSEPORT)."""
+    if count == 1:
+        return [bind(address, setting)]
+    # Sockets that share their port would share it with those of any other process of this user.
+    with bind(address, setting) as alone:
+        port = alone.getsockname()[1]
+    shared = f"{address.rpartition(':')[0]}:{port}"
+    bound: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            bound.append(bind(shared, setting, shares_port=True))
+    except PortInUse:
+        for one in bound:
+            one.close()
+        raise
+    return bound
+
+
+def bind(address: str, setting: str, *, shares_port: bool = False) -> socket.socket:
     """A socket that listens on `address` ("127.0.0.1:8080", port 0: any); PortInUse names the setting."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         unsent = UNSENT_BYTES if KERNEL_SAYS else UNSENT_BLIND_BYTES
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent)  # connections inherit it

@@ -1,6 +1,7 @@
 """The settings of one cache node: listeners, parents, stores and limits."""
 
 import re
+import sys
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -305,6 +306,10 @@ class Node(Settings):
     """Plain requests, and all of HTTP/2, are answered by a front of our own, a hit in a tenth of the time; false leaves
     every request to hypercorn, and no response differs."""
 
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve the node, one for each core that it is to use; docs/workers.md says what they share. More
+    than one need Linux, and `front`."""
+
     http3: bool = False
     """Whether to serve HTTP/3, too, on the UDP port of `listen_tls`; `Alt-Svc` announces it."""
 
@@ -426,6 +431,10 @@ class Node(Settings):
         if self.disk is not None and self.disk.size < self.memory:
             text = _too_small("disk.size", self.disk.size, "memory", self.memory)
             raise ValueError(f"{text}; wanted memory <= disk.size")
+        if self.workers > 1 and not self.front:
+            raise ValueError(f"workers is {self.workers}; wanted front = true with more than one worker")
+        if self.workers > 1 and sys.platform != "linux":
+            raise ValueError(f"workers is {self.workers}; wanted 1 here: only Linux spreads connections over processes")
         if self.http3 and self.listen_tls is None:
             raise ValueError("wanted listen_tls with http3: it is served on the same port, over UDP")
         if self.admin_token is None and not is_loopback(self.admin):

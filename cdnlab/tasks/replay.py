@@ -70,7 +70,7 @@ def run(folder: Path, *, as_json: bool) -> int:
         for life in lives:
             if life.node not in services:
                 found = f"found records of {life.node!r}, wanted a node of {folder / 'cdn.json'}"
-                raise BadUsage(f"{visible(str(life.files[0]))}: {found}")
+                raise BadUsage(f"{visible(str(life.all_files[0]))}: {found}")
             service = _service(folder, life.name) or services[life.node]
             results[life.name] = _replay(life, service, profile_of(service), shown)
     if as_json:
@@ -103,10 +103,10 @@ def _service(folder: Path, life: str) -> Service | None:
 
 
 def _replay(life: Life, service: Service, profile: Profile, shown: Progress) -> NodeReplay:
-    reading = shown.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.files))
+    reading = shown.add_task(f"{life.name}: reading", total=sum(file.stat().st_size for file in life.all_files))
     start = time.perf_counter()
     try:
-        trace = read_trace(*life.files, read=lambda size: shown.advance(reading, size))
+        trace = read_trace(*life.files, workers=life.workers, read=lambda size: shown.advance(reading, size))
         read = time.perf_counter()
         replaying = shown.add_task(f"{life.name}: replaying", total=len(trace))
         replayed = replay_node(trace, service, profile, lambda done: shown.update(replaying, completed=done))

@@ -22,6 +22,7 @@ from edge.bodies import Body
 from edge.stores.discards import AT_ONCE, Discards
 from edge.stores.files import BodyFiles
 from edge.stores.ledger import Ledger
+from edge.stores.store import Place
 from edge.stores.writer import Change, Drop, Empty, Keep, Sync, Writer
 
 logger = logging.getLogger("cdnlab.edge")
@@ -107,6 +108,10 @@ class DiskStore:
             return hot
         body = self.look(entry)
         return None if body is None else body.whole
+
+    def place(self, entry: Entry) -> Place | None:
+        checksum = self._checksums.get(entry.id)
+        return None if checksum is None else Place(self._files.path(entry.id), entry.size_bytes, checksum)
 
     async def load(self, entry: Entry) -> Body | None:
         loading = self._loading.get(entry.id)

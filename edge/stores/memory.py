@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
 from edge.stores.discards import AT_ONCE, Discards
+from edge.stores.store import Place
 
 
 class MemoryStore:
@@ -43,6 +44,9 @@ class MemoryStore:
     def look(self, entry: Entry) -> Body | None:
         whole = self._whole.get(entry.id)
         return self._filling.get(entry.id) if whole is None else Body.of(whole)
+
+    def place(self, entry: Entry) -> Place | None:
+        return None
 
     async def load(self, entry: Entry) -> Body | None:
         return self.look(entry)

@@ -18,8 +18,19 @@ file) costs a miss, never an error: only a bug raises here. One loop calls it, i
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
+import msgspec
+
 from cdnkit.policy.store.index import Entry
 from edge.bodies import Body
+
+
+class Place(msgspec.Struct, array_like=True):
+    """The file that holds a body."""
+
+    path: str
+    size_bytes: int
+    checksum: bytes
+    """Its SHA-256; b"": nobody but the node writes there."""
 
 
 class Store(Protocol):
@@ -42,6 +53,9 @@ class Store(Protocol):
 
     def whole(self, entry: Entry) -> bytes | None:
         """All of its body, if that needs no waiting."""
+
+    def place(self, entry: Entry) -> Place | None:
+        """Where other processes find all of its body; None: nowhere."""
 
     async def load(self, entry: Entry) -> Body | None:
         """Its whole body from further away; None when that is lost or damaged."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +12,13 @@ from typing import Any
 from cdnkit.policy.rules.profile import RFC9111, Profile
 from cdnkit.policy.rules.service import Behavior, Service
 from cdnkit.settings.edge import Node, Whereabouts
+from cdnkit.vendors import PROFILES
 from edge.serve import serve
 from edge.services import Hosted
 from tests.kit.http import Reply, ask
+
+WORKERS = int(os.environ.get("CDNLAB_TEST_WORKERS", "1"))
+"""Processes of each node that can have several, where a test does not say how many."""
 
 
 @dataclass
@@ -66,6 +71,8 @@ async def running_node(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A node in front of `parent`; `settings` go to `Node`, `service` to `Service`; `countries`: a short `geo`."""
+    if WORKERS > 1 and clock is None and profile in PROFILES.values() and settings.get("front", True):
+        settings.setdefault("workers", WORKERS)
     told: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
     shutdown = asyncio.Event()
     rules = Service(behaviors=behaviors or (Behavior(path="*"),), **(service or {}))

@@ -150,6 +150,7 @@ class Landings:
             return []  # compressed here: the origin's length and tag are of another body
         if not same_representation(entry, response.headers):
             entry.life = entry.life.made_stale(now)
+            self._state.index.changed(entry)
             return []
         return self._freshen(flight, entry, response, now)
 
@@ -217,6 +218,7 @@ class Landings:
         entry.life = lifetime_of(head, flight.fetch.rule.behavior, self._profile, sent_at=flight.fetch.sent_at, now=now)
         head = ResponseHead(entry.status, entry.headers)
         self._fills.read_stored(entry, head, flight)
+        self._state.index.changed(entry)
         if self._fills.why_not_store(flight, head, now, part=entry.part is not None, entry=entry) is None:
             if purged is not None or self._purges.purged_meanwhile(flight, entry) is not None:
                 entry.life = entry.life.made_stale(now)

@@ -39,6 +39,7 @@ class Purges:
         if order.soft:
             for entry in entries.values():
                 entry.life = entry.life.made_stale(now)
+                self._state.index.changed(entry)
             return Purged(len(entries), [], list(entries.values()))
         return Purged(len(entries), [self._state.take_out(entry, Cause.PURGED) for entry in entries.values()])
 

@@ -7,6 +7,7 @@ others (cdnkit/policy/store/generation.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from sortedcontainers import SortedList
 
@@ -64,6 +65,16 @@ def _stands_beside(old: Entry, entry: Entry) -> bool:
     return strongly_equal(old.etag, entry.etag) and not within
 
 
+class Observer(Protocol):
+    """Who is told what changes in an index, at once: copies of its entries elsewhere are good until then."""
+
+    def changed(self, key: str) -> None:
+        """What is stored under this key is not what it was."""
+
+    def cleared(self) -> None:
+        """Many or all keys have changed."""
+
+
 class EntryIndex:
     """All entries of one node."""
 
@@ -85,6 +96,7 @@ class EntryIndex:
         """Soft purges of many, in all."""
         self._removal_causes: Remembered[Cause] = Remembered(REMEMBERED_KEYS)
         self.size = 0
+        self.observer: Observer | None = None
 
     def __len__(self) -> int:
         return self.size
@@ -155,6 +167,7 @@ class EntryIndex:
         entry.purges_outlived = self._generation.purges
         self.size += 1
         self._removal_causes.drop(entry.key)
+        self.changed(entry)
         return replaced
 
     def _alike(self, key: str, selecting: Selecting) -> list[Entry]:
@@ -197,6 +210,8 @@ class EntryIndex:
             self._by_key, self._by_surrogate_key, self._by_url, self._urls = {}, Groups(), Groups(), SortedList()
             self._generation.current = False
             self._generation = Generation()
+            if self.observer is not None:
+                self.observer.cleared()
         return count
 
     def purge_many(
@@ -216,6 +231,8 @@ class EntryIndex:
         else:
             self._stale.append(purge)
             self.soft_purges += 1
+        if self.observer is not None:
+            self.observer.cleared()
         return ids
 
     def settle(self, most: int, purges: int) -> list[Entry] | None:
@@ -268,6 +285,11 @@ class EntryIndex:
 
     # ---- changes and removals ----------------------------------------------------------------------------------
 
+    def changed(self, entry: Entry) -> None:
+        """To be called when the fields or the lifetime of a stored response are not what they were."""
+        if self.observer is not None:
+            self.observer.changed(entry.key)
+
     def set_surrogate_keys(self, entry: Entry, surrogate_keys: tuple[str, ...]) -> None:
         """Replace the surrogate keys of an entry, after a 304."""
         if surrogate_keys == entry.surrogate_keys:
@@ -285,6 +307,7 @@ class EntryIndex:
             return
         if entry.indexed:
             self.size -= 1
+            self.changed(entry)
         else:
             why = Cause.PURGED
         one = self._by_key[entry.key]

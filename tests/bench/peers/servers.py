@@ -67,6 +67,11 @@ class Servers:
         self.origin = ""
         self.all: list[Server] = []
 
+    def start_edges(self, *workers: int) -> None:
+        """Start edges alone, with so many workers each."""
+        self.origin = self._start_origin()
+        self.all += [self.start_edge(f"workers = {one}", front=True, workers=one) for one in workers]
+
     def start(self) -> None:
         """Start them all, on the server's core; the origin on the client's."""
         self.origin = self._start_origin()
@@ -80,8 +85,8 @@ class Servers:
                 self.all += start()
             except (RuntimeError, OSError) as error:
                 self.missing[program] = str(error)
-        self.all.append(self._start_edge(EDGE, front=True))
-        self.all.append(self._start_edge(HYPERCORN, front=False))
+        self.all.append(self.start_edge(EDGE, front=True))
+        self.all.append(self.start_edge(HYPERCORN, front=False))
 
     def stop(self) -> None:
         for child in reversed(self._children):
@@ -222,8 +227,8 @@ sub vcl_deliver {{ set resp.http.X-Cache = "HIT"; set resp.http.Cache-Status = "
 
     # ---- our edge --------------------------------------------------------------------------------------------------
 
-    def _start_edge(self, name: str, *, front: bool) -> Server:
-        folder = self.folder / f"edge-{front}"
+    def start_edge(self, name: str, *, front: bool, workers: int = 1) -> Server:
+        folder = self.folder / f"edge-{front}-{workers}"
         folder.mkdir()
         plain, tls, admin = (free_port() for _ in range(3))
         key = base64.b64encode(_SECRET).decode()
@@ -247,6 +252,7 @@ parent = "{self.origin}"
 memory = "2GiB"
 records = "256MiB"
 front = {str(front).lower()}
+workers = {workers}
 """)
         command: list[str | Path] = [
             Path(sys.executable).with_name("cdnlab"),
@@ -256,7 +262,7 @@ front = {str(front).lower()}
             "--node",
             "fra",
         ]
-        child = self._child(f"edge-{front}", [*command, "--records", folder / "fra.jsonl"], [plain, tls])
+        child = self._child(folder.name, [*command, "--records", folder / "fra.jsonl"], [plain, tls])
 
         def signed(path: str) -> str:
             mac = hmac.digest(_SECRET, f"{path}{self._expires}".encode(), "sha256").hex()

@@ -29,8 +29,10 @@ ROOM = 80_000
 NAMES = [  # name, and what it says
     ("fra.jsonl", RecordFile("fra")),
     ("fra.2.jsonl", RecordFile("fra", 2)),
-    ("fra.part-3.jsonl", RecordFile("fra", 1, 3)),
-    ("fra+images.12.part-10.jsonl", RecordFile("fra+images", 12, 10)),
+    ("fra.part-3.jsonl", RecordFile("fra", part=3)),
+    ("fra+images.12.part-10.jsonl", RecordFile("fra+images", 12, part=10)),
+    ("fra.worker-2.jsonl", RecordFile("fra", worker=2)),
+    ("fra+images.12.worker-64.part-10.jsonl", RecordFile("fra+images", 12, 64, 10)),
     ("a.b.jsonl", RecordFile("a.b")),  # a file that somebody named with --records
     ("lines", RecordFile("lines", suffix="")),
 ]
