@@ -159,9 +159,8 @@ class Worker:
                 async with asyncio.timeout(LOOK_S):
                     await process.wait()
             if now() - looked > AWAY_S:
-                self._heard = (
-                    now()
-                )  # it was the lead that hung, or was stopped: what was said meanwhile is not read yet
+                # It was the lead that hung, or was stopped: what was said meanwhile is not read yet.
+                self._heard = now()
             elif now() - self._heard > HUNG_S:
                 why = f"said nothing for {HUNG_S:g} s and was killed"
         if self._closing:
