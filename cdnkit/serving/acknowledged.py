@@ -34,7 +34,7 @@ def acknowledged(transport: Written) -> int:
     the kernel takes."""
     found = transport.get_extra_info("socket")
     if KERNEL_SAYS and found is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it is closed; uvloop's raise ValueError
             info: bytes = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED_AT + _ACKED.size)  # type: ignore[attr-defined]
             if len(info) == _ACKED_AT + _ACKED.size:
                 return int(_ACKED.unpack_from(info, _ACKED_AT)[0])
@@ -47,7 +47,7 @@ def unacknowledged(transport: Written) -> int:
     waiting = buffered(transport)
     found = transport.get_extra_info("socket")
     if KERNEL_SAYS and found is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             queue = fcntl.ioctl(found.fileno(), termios.TIOCOUTQ, bytes(_QUEUED.size))  # type: ignore[attr-defined]
             waiting += int(_QUEUED.unpack(queue)[0])
     return waiting

@@ -25,7 +25,7 @@ def drop(transport: asyncio.WriteTransport) -> None:
     kernel goes on offering it for minutes."""
     found = transport.get_extra_info("socket")
     if found is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it is closed
             found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
 

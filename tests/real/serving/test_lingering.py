@@ -1,12 +1,17 @@
 """How long a connection is kept open for one who was refused: his answer must reach him, and no longer."""
 
 import asyncio
+import gc
+import socket
+import struct
 from typing import Any
 
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
+from cdnkit.serving.acknowledged import acknowledged, unacknowledged
+from cdnkit.serving.lingering import drop
 from tests.kit.http2 import narrow
 from tests.kit.hurry import hurry
 from tests.kit.listener import hello, listening_on, served_by  # noqa: F401  (a fixture)
@@ -65,3 +70,46 @@ def test_one_who_was_refused_may_send_for_a_moment_and_is_cut_off_then(
             assert stays <= loop.time() - began <= stays + 2 * STEP_S
 
     hurry(run())
+
+
+def test_a_connection_that_was_reset_is_asked_for_nothing_and_nothing_is_said_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It once ended in a ValueError, where uvloop's socket is asked that is closed."""
+
+    async def run() -> None:
+        async with listening_on(app) as (listener, url):
+            loop = asyncio.get_running_loop()
+            for _ in range(20):
+                async with narrow(url) as client:
+                    await loop.sock_sendall(client, b"POST /waits HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1234")
+                    while not listener._open:  # noqa: ASYNC110  (until it is accepted)
+                        await asyncio.sleep(0)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            while listener._open:  # noqa: ASYNC110  (they end by themselves)
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    gc.collect()
+    assert not caplog.records
+
+
+def test_what_a_closed_transport_is_asked_it_answers() -> None:
+    async def run() -> None:
+        made: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
+
+        class Peer(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.set_result(transport)  # type: ignore[arg-type]
+
+        server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        transport = await made
+        transport.abort()
+        await asyncio.sleep(0.01)
+        assert (acknowledged(transport), unacknowledged(transport)) == (0, 0)
+        drop(transport)
+        writer.close()
+        server.close()
+
+    asyncio.run(run())
