@@ -254,12 +254,12 @@ class Connection(TCPServer):
         self.writer.close()
         with suppress(OSError, RuntimeError, asyncio.CancelledError):
             closed = asyncio.ensure_future(self.writer.wait_closed())
-            closed.add_done_callback(_heard)
+            closed.add_done_callback(_retrieved)
             await wait_for_client(lambda: asyncio.shield(closed), self._taken, self.limits.stalled)
         self.transport.abort()
 
 
-def _heard(closed: asyncio.Future[None]) -> None:
+def _retrieved(closed: asyncio.Future[None]) -> None:
     """However it was closed: nobody else may be there to hear."""
     if not closed.cancelled():
         closed.exception()

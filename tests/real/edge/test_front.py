@@ -130,13 +130,14 @@ WHAT = {"seq", "url", "method", "status", "outcome", "cause", "reason", "headers
 """Of a record: all but times, ports and ids."""
 
 
-SO_FAR = {"status", "outcome", "cause", "bytes_sent"}
+SO_FAR = {"status", "outcome", "cause", "bytes_sent", "aborted"}
 
 
 def of_the_law(line: dict[str, Any]) -> dict[str, Any]:
     """What of a record does not hang on chance: a client that breaks off its request may do so before or after the
     parent has responded to it, and a fill may end before or after the next request comes (`seq`)."""
-    names = WHAT - {"seq"} - (SO_FAR if line.get("aborted") else set())
+    breaks_off = line.get("aborted") or ["transfer-encoding", "chunked"] in line.get("headers", ())
+    names = WHAT - {"seq"} - (SO_FAR if breaks_off else set())
     return {name: value for name, value in line.items() if name in names}
 
 

@@ -30,7 +30,7 @@ from tests.kit.node import running_node
 from tests.kit.node_process import NodeProcess
 from tests.kit.origin import running_origin
 from tests.kit.workers import alive, connections, kill, pids_end, runs, still_clock, until, workers_find_tests
-from tests.real.edge.test_front import PATHS, WHAT, answers, fill
+from tests.real.edge.test_front import PATHS, answers, fill, of_the_law
 
 COUNT = 20
 MATCH = ['If-None-Match: "1"', "X: y"]
@@ -136,7 +136,7 @@ def test_two_processes_and_one_give_the_same_answers(
 
 def recorded_in(*files: Path) -> Counter[str]:
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    told = [{k: v for k, v in line.items() if k in WHAT - {"seq"}} for line in lines]
+    told = [of_the_law(line) for line in lines]
     for line in told:  # a worker learns late which fields Vary has named
         line["headers"] = [field for field in line.get("headers", ()) if field[0] != "a-language"]
     return Counter(map(repr, told))
