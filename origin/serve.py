@@ -68,7 +68,7 @@ async def serve(
     except BaseException:
         public.close()
         private.close()
-        publisher.storage.release()
+        await publisher.storage.close()
         raise
     retention = Retention(publisher)
     public_app = origin_app(publisher, uploads)
@@ -113,4 +113,4 @@ async def serve(
         publisher.listing.bells.stop()
         await asyncio.gather(public_side.close(), private_side.close())
         uploads.close()
-        publisher.storage.release()
+        await publisher.storage.close()

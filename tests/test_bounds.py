@@ -240,6 +240,12 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("VERSION", 5),
     ],
     "origin": [
+        ("MOST_GAPS", 200),
+        ("STORED_CHUNK", 2**20),
+        ("PATIENCE_S", 2.0),
+        ("AT_ONCE", 8),
+        ("MOST_DELETES", 10_000),
+        ("CLOSE_S", 5.0),
         ("LARGEST_REQUEST", 16_384),
         ("MOST_KIDS", 64),
         ("BLOCK", 16),

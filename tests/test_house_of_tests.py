@@ -159,7 +159,11 @@ HELD = [  # module, folder, its files
     ("real/origin/test_http", "origin", "app serve"),
     ("real/origin/test_vod", "origin", "vod"),
     ("real/origin/test_http", "origin/ingest", "endpoint"),
-    ("real/origin/test_http", "origin/publishing", "storage"),
+    ("real/origin/test_http", "origin/publishing", "bodies"),
+    ("real/origin/test_crash", "origin/publishing", "hands resumption"),
+    ("unit/origin/storage/test_folder", "origin/storage", "directory"),
+    ("unit/origin/storage/test_backlog", "origin/storage", "store"),
+    ("unit/origin/publishing/test_publisher", "origin/storage", "opening"),
     # real ffmpegs, a real locust
     ("real/transcode/test_posts", "transcode", "posts"),
     ("real/transcode/test_find", "transcode", "encoders errors ffmpeg source"),

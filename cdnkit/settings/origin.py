@@ -104,6 +104,10 @@ class Origin(Settings):
     storage: Path = Path("media")
     """Folder for segments, init sections and the state needed to resume after a restart."""
 
+    storage_memory: Bytes = 256 * 2**20
+    """While storage fails, or is too slow, the most bytes of segments that wait in memory to be stored, and are played
+    from there. What comes beyond it is listed as a gap."""
+
     vod: Path | None = None
     """Folder whose files are served unchanged under `/vod/`."""
 

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoRoom, Refused, printable
+from origin.errors import BadMedia, NoRoom, Refused, StorageFailed, printable
 from origin.faults import FaultSwitch
 from origin.ingest.content import is_empty
 from origin.ingest.first_piece import Gone, continued, first_piece, receive_one
@@ -164,6 +164,10 @@ class Ingest:
             raise Refused(error.status, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
             await _Post(self, name, place, connection, receive).run(stream)
+            try:
+                await self.publisher.acknowledge(name, place.track)
+            except StorageFailed as error:
+                raise Refused(503, f"{name}/{place.track}: {error}", retry_after="1") from None
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""

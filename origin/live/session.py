@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cdnkit.hls import instream_ids
 from origin.errors import BadMedia
 from origin.live.account import Account, Misalignment
+from origin.live.hand import Hand
 from origin.live.part_maker import PartMaker
 from origin.live.segmenter import Segment, Segmenter
 from origin.live.timeline import Timeline
@@ -68,6 +69,7 @@ class Session:
         self.segmenter: Segmenter
         self.parts: PartMaker | None = None
         self.arrivals = Arrivals()
+        self.hand = Hand()
         self.index: int | None = None
         """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
@@ -98,6 +100,7 @@ class Session:
         if self.stream.part is not None and self.track.kind is not Kind.TEXT:
             self.parts = PartMaker(self.segmenter, self.stream.part)
             self.segmenter.last_chance = self._is_last_chance
+        self.hand = Hand(over=self.hand.close())
         self.index = None
         self.arrivals = Arrivals()
         self.carried = carried
@@ -151,6 +154,7 @@ class Session:
         if self.track.kind is Kind.VIDEO:
             for key in fragment.cut_points():
                 generation.timeline.keys.seen(self.segmenter.seconds(fragment.time_of(key)))
+        self.hand.add(fragment)
         for segment in self.segmenter.push(fragment):
             # Only a cut at a key frame counts: where one rung broke off, the others go on.
             self._mark(segment, self.segmenter.seconds(fragment.longest))
@@ -240,6 +244,7 @@ class Session:
         if self.parts is not None:
             self._list(self.parts.finish(segment))
             self.parts.begin()
+        self.hand.cut(segment.end)
         self.account.published += segment.samples
         self.stream.place(self, segment, self.index)
         self.index += 1

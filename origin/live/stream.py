@@ -38,6 +38,9 @@ from origin.live.window import Entry, Numbered, TrackWindow
 from origin.media.fragments import Fragment
 from origin.media.tracks import InitSection, Kind, Track
 
+MOST_GAPS = 200
+"""In a row: more missing numbers than that are no gaps, and the window begins anew."""
+
 
 class Stream:
     """One stream's state. Mutable; one event loop's."""
@@ -137,12 +140,15 @@ class Stream:
         """A POST of `name` has sent its init section. `supersede` is called when a newer encoder takes over."""
         self.ended = False
         generation = self.generation
+        before = generation.sessions.get(name) if generation is not None else None
         if generation is None or name in generation.sessions:
             for session in list(generation.sessions.values()) if generation else ():
                 self._retire(session)
             generation = self._open(now)
         self.accounts.setdefault(name, Account())
         session = Session(self, name, init, supersede)
+        if before is not None:
+            session.hand.over = before.hand.close()
         session.attach(generation, carried=False)
         return session
 
@@ -264,6 +270,7 @@ class Stream:
             received=session.arrivals.of(fragments[-1].end),
         )
         maker.count += 1
+        session.hand.parts.append(fragments[-1].end)
         self.numbered(session.name, Numbered(part=part, fragments=fragments))
 
     def _entry(self, session: Session, index: int, start: int, duration: int, size: int) -> Entry:
@@ -294,7 +301,7 @@ class Stream:
 
     def _fill(self, name: str, entry: Entry) -> None:
         last = self._last_numbers.get(name)
-        if last is None or entry.number - last > 200:
+        if last is None or entry.number - last > MOST_GAPS:
             return  # nothing before it, or so long ago that the window begins anew
         before = self._numbered.get(last, entry)
         for number in range(last + 1, entry.number):

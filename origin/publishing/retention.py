@@ -21,7 +21,7 @@ from origin.errors import NoRoom
 from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
 from origin.live.stream import Stream
 from origin.live.window import TrackWindow
-from origin.publishing.publisher import STATE, Publisher
+from origin.publishing.publisher import Publisher
 
 log = logging.getLogger("origin")
 
@@ -126,10 +126,8 @@ class Retention:
             self._publisher.streams.pop(stream.name, None)
             self._publisher.catalog.withdraw(f"{stream.name}/{MULTIVARIANT}")
             self._publisher.manifests.forget(stream.name)
-            self._publisher.protection.drop(stream.name)
-            self._publisher.dates.forget(stream.name)
-            # At once, in no thread: a POST that comes now must not find the folder that is about to go.
-            self._publisher.storage.delete_folder(stream.name)
+            await self._publisher.protection.drop(stream.name)
+            await self._publisher.dates.forget(stream.name)
             log.info("%s: forgotten", stream.name)
 
     async def _forget_track(self, stream: Stream, window: TrackWindow) -> None:
@@ -144,9 +142,7 @@ class Retention:
                 publisher.catalog.withdraw(f"{folder}/{name}")
             publisher.listing.bells.ring(f"{folder}/{MEDIA}")
             publisher.listing.relist_stream(stream)
-            await asyncio.to_thread(publisher.storage.delete, f"{folder}/{STATE}")
-            await asyncio.to_thread(publisher.storage.delete_media, folder, set())
-            await asyncio.to_thread(publisher.storage.delete_folder, folder)
+            await publisher.delete_folder(folder)
             publisher.protection.drop_track(stream.name, window.name)
             await publisher.protection.forget(stream.name, stream.windows.values())
         publisher.drop_lock(stream, window.name)

@@ -15,7 +15,7 @@ from cdnkit.settings.origin import Origin
 from origin.errors import BadMedia, Refused, StorageFailed
 from origin.publishing.catalog import Catalog
 from origin.publishing.responses import Resource
-from origin.publishing.storage import storage_failed
+from origin.storage.folder import storage_failed
 from origin.uploads.files import ObjectFiles, Spool
 from origin.uploads.lists import LARGEST_LIST, Listing, read_playlist
 from origin.uploads.mpd import read_mpd

@@ -1,0 +1,162 @@
+"""What an earlier run had in hand becomes segments with the numbers, dates and bytes that they would have had."""
+
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from origin.live.recovered import InHand, recover
+from origin.live.session import Session, State
+from origin.live.stream import Stream
+from origin.media.fragments import Fragment
+from origin.media.tracks import InitSection
+from tests.unit.origin.live.test_stream import NOW, Lab, audio, audio_init, sound, video, video_init
+
+PART = 0.5
+Sent = dict[str, tuple[InitSection, list[Fragment]]]
+
+
+def lab(part: float | None) -> Lab:
+    return Lab(Stream("live", length=1.0, target=1, largest=2**20, part=part))
+
+
+def send(one: Lab, sent: Sent) -> dict[str, Session]:
+    """In turns, in the order of decode times."""
+    sessions = {name: one.begin(name, init) for name, (init, _) in sent.items()}
+    rows = [
+        (fragment.start / init.track.timescale, name, fragment)
+        for name, (init, fragments) in sent.items()
+        for fragment in fragments
+    ]
+    for _, name, fragment in sorted(rows, key=lambda row: row[:2]):
+        one.push(sessions[name], [copy.copy(fragment)])
+    return sessions
+
+
+def in_hand(session: Session, fragments: list[Fragment]) -> InHand:
+    generation = session.generation
+    assert generation.anchor is not None and session.index is not None
+    return InHand(
+        session.init, fragments[len(fragments) - session.hand.count :], generation.id, generation.base,
+        generation.base + session.index, generation.discontinuity, generation.anchor, list(session.hand.parts),
+    )  # fmt: skip
+
+
+def parts_of(one: Lab, name: str) -> bytes:
+    """Of the segment that is not complete."""
+    items, found = one.stream.outbox.get(name, ()), b""
+    for item in items:
+        if item.part is not None:
+            found += b"".join(fragment.data for fragment in item.fragments)
+        elif item.segment is not None:
+            found = b""
+    return found
+
+
+def killed(sent: Sent, part: float | None) -> tuple[Stream, Lab]:
+    """The stream of the run after the kill, and the run that was killed: what it had numbered was stored."""
+    before = lab(part)
+    sessions = send(before, sent)
+    found = {name: in_hand(one, sent[name][1]) for name, one in sessions.items() if one.hand.count}
+    after, states = lab(part).stream, {}
+    kept = {name: [*box] for name, box in before.stream.outbox.items()}
+    for box in before.stream.outbox.values():
+        for item in [item for item in box if item.part is not None]:
+            box.remove(item)
+    for name in sessions:
+        before.listed(name)
+        states[name] = json.loads(json.dumps(before.stream.to_json(name)))
+    for name, values in states.items():
+        if values["window"]["listed"]:  # there is no state before the first segment
+            after.resume(name, values, NOW)
+    for name, items in kept.items():
+        before.stream.outbox[name].extend(items)
+    assert recover(after, found) == []
+    return after, before
+
+
+@pytest.mark.parametrize("part", [None, PART])
+@given(seconds=st.integers(2, 20).map(lambda n: n / 4))
+@settings(max_examples=20, deadline=None)
+def test_pictures_are_as_if_the_encoder_had_ended_there(part: float | None, seconds: float) -> None:
+    sent: Sent = {"720p": (video_init(), video(seconds))}
+    whole = lab(part)
+    send(whole, sent)["720p"].finish(State.ENDED)
+    wanted = [item for item in whole.stream.outbox["720p"] if item.segment is not None]
+    after, before = killed(sent, part)
+    found = [item for item in after.outbox.get("720p", ()) if item.segment is not None]
+    for have, want in zip(found, wanted[len(wanted) - len(found) :], strict=True):
+        assert have.entry is not None and want.entry is not None
+        assert have.segment is not None and want.segment is not None
+        assert replace(have.entry, received=0.0, at=0.0) == replace(want.entry, received=0.0, at=0.0)
+        assert have.entry.at == pytest.approx(want.entry.at, abs=1e-6)
+        assert have.segment.data == want.segment.data
+        assert have.segment.data.startswith(parts_of(before, "720p")), "what players have of it"
+    listed = len(wanted) - len(found)
+    assert [item.entry.number for item in found if item.entry] == list(range(listed, len(wanted)))
+    account = after.accounts["720p"]
+    assert account.received == account.published and account.refused == 0
+
+
+@given(pictures=st.integers(2, 16).map(lambda n: n / 4), ahead=st.integers(0, 12).map(lambda n: n / 4))
+@settings(max_examples=30, deadline=None)
+def test_sound_is_cut_where_the_pictures_are_and_none_is_lost(pictures: float, ahead: float) -> None:
+    sent: Sent = {
+        "720p": (video_init(), video(pictures)),
+        "audio-128k": (audio_init(), audio(pictures + ahead)),
+    }
+    after, _ = killed(sent, None)
+    samples = sum(one.samples for one in sent["audio-128k"][1])
+    entries = [*(after.windows["audio-128k"].listed if "audio-128k" in after.windows else ())]
+    items = [item for item in after.outbox.get("audio-128k", ()) if item.segment is not None]
+    entries += [item.entry for item in items if item.entry is not None]
+    assert sum(entry.ticks for entry in entries) == 1024 * samples
+    numbers = [entry.number for entry in entries]
+    assert numbers == sorted(set(numbers))
+    starts = {entry.number: entry.start for entry in after.windows["720p"].listed} if "720p" in after.windows else {}
+    starts |= {item.entry.number: item.entry.start for item in after.outbox.get("720p", ()) if item.entry is not None}
+    for entry in entries:
+        assert abs(entry.start - starts.get(entry.number, entry.start)) < 0.03, "in step"
+        assert entry.duration < 1.5
+    dates = [entry.at for entry in entries]
+    assert dates == sorted(dates)
+
+
+def test_a_newer_encoder_makes_what_an_older_one_had_in_hand_superfluous() -> None:
+    sent: Sent = {"720p": (video_init(), video(2.4))}
+    before = lab(None)
+    session = send(before, sent)["720p"]
+    found = in_hand(session, sent["720p"][1])
+    before.now += 10
+    send(before, sent)
+    before.listed("720p")
+    after = lab(None).stream
+    after.resume("720p", before.stream.to_json("720p"), NOW)
+    assert recover(after, {"720p": found}) == []
+    assert not any(item.entry for item in after.outbox.get("720p", ()))
+
+
+def test_the_next_encoder_begins_behind_it() -> None:
+    after, _ = killed({"720p": (video_init(), video(2.4))}, None)
+    last = max(item.entry.number for item in after.outbox["720p"] if item.entry is not None)
+    session = after.begin("720p", video_init(), NOW + 60, lambda: None)
+    for fragment in video(2.4):
+        session.push(fragment, NOW + 60)
+    first = next(i.entry for i in after.outbox["720p"] if i.entry is not None and i.entry.generation > NOW + 50)
+    assert (first.number, first.discontinuity) == (last + 1, 1)
+    assert first.at > max(i.entry.at for i in after.outbox["720p"] if i.entry is not None and i.entry.number <= last)
+
+
+def test_what_is_too_long_for_one_segment_becomes_several() -> None:
+    one = lab(None)
+    sent: Sent = {"audio-128k": (audio_init(), [sound(n * 4096, 4) for n in range(100)])}
+    session = send(one, sent)["audio-128k"]
+    found = replace(in_hand(session, sent["audio-128k"][1]), fragments=sent["audio-128k"][1], number=0)
+    after = lab(None).stream
+    assert recover(after, {"audio-128k": found}) == []
+    items = [item for item in after.outbox["audio-128k"] if item.segment is not None]
+    assert sum(item.segment.samples for item in items if item.segment) == 400
+    assert all(item.entry.duration < 1.5 for item in items if item.entry)
