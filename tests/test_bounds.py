@@ -241,6 +241,9 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "origin": [
         ("MOST_GAPS", 200),
+        ("ATTEMPTS", 3),
+        ("MOST_KEYS", 1_000),
+        ("MOST_CONNECTIONS", 32),
         ("STORED_CHUNK", 2**20),
         ("PATIENCE_S", 2.0),
         ("AT_ONCE", 8),

@@ -161,6 +161,7 @@ HELD = [  # module, folder, its files
     ("real/origin/test_http", "origin/ingest", "endpoint"),
     ("real/origin/test_http", "origin/publishing", "bodies"),
     ("real/origin/test_crash", "origin/publishing", "hands resumption"),
+    ("real/origin/test_s3", "origin/storage", "s3"),
     ("unit/origin/storage/test_folder", "origin/storage", "directory"),
     ("unit/origin/storage/test_backlog", "origin/storage", "store"),
     ("unit/origin/publishing/test_publisher", "origin/storage", "opening"),

@@ -11,6 +11,7 @@ from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.encryption import Encryption
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
+from cdnkit.settings.s3 import S3, S3Url
 from cdnkit.settings.steering import Steering
 from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
 from cdnkit.units.quantities import write_offset, write_seconds
@@ -101,8 +102,12 @@ class Origin(Settings):
     encryption: tuple[Encryption, ...] = ()
     """Streams that are encrypted. Repeat `[[origin.encryption]]` for more. Left out: none."""
 
-    storage: Path = Path("media")
-    """Folder for segments, init sections and the state needed to resume after a restart."""
+    storage: S3Url | Path = Path("media")
+    """Folder for segments, init sections and the state needed to resume after a restart; or "s3://BUCKET/PREFIX" (needs
+    the extra `s3`), where ready-made objects cannot be uploaded."""
+
+    s3: S3 = S3()
+    """The S3 server of a `storage` that is in a bucket."""
 
     storage_memory: Bytes = 256 * 2**20
     """While storage fails, or is too slow, the most bytes of segments that wait in memory to be stored, and are played

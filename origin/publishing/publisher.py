@@ -106,10 +106,7 @@ class Publisher:
     async def delete_folder(self, folder: str) -> None:
         """Removes all files of a track, its state first."""
         await self.storage.delete([f"{folder}/{STATE}"])
-        try:
-            await self.storage.delete(await self.storage.list(f"{folder}/"))
-        except StorageFailed as error:
-            log.error("%s", error)  # what is left goes when the track comes back, or at the next start
+        await self.storage.clear(f"{folder}/")
 
     async def tick(self, stream: Stream) -> None:
         """What time brings to a stream: a few times a second."""

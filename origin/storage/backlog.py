@@ -17,7 +17,7 @@ between, however many files there are.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -63,6 +63,7 @@ class Backlog:
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(AT_ONCE)
         self._deletes: dict[str, None] = {}
+        self._deleter: asyncio.Task[None] | None = None
         self._deleting: dict[str, asyncio.Event] = {}
         """Files that are being deleted now: another one of that name comes after that."""
         self._hurry = asyncio.Event()
@@ -123,7 +124,8 @@ class Backlog:
             if self._held.get(folder, {}).get(name) is file:
                 self._forget(name)
             elif name not in self._held.get(folder, {}):
-                await self.delete([name])  # it was deleted while it was being stored
+                self._deletes[name] = None  # it was deleted while it was being stored
+                await self.delete(())
             file.tried.set()
             self._end()
         self._workers.pop(folder, None)
@@ -184,27 +186,42 @@ class Backlog:
             raise StorageFailed(self.store.place(waiting[0]), found, "storage that can be used")
         await self.store.settle(prefix)
 
-    async def delete(self, names: Collection[str]) -> None:
-        """Remove files, now or later."""
+    async def delete(self, names: Iterable[str]) -> None:
+        """Remove files, now or later: nobody waits long for storage that is in trouble."""
         for name in names:
             self._forget(name)
-        due = {**self._deletes, **dict.fromkeys(names)}
-        if not due:
-            return
-        over = asyncio.Event()
-        self._deleting.update(dict.fromkeys(due, over))
-        try:
-            await self.store.delete(due)
-            for name in due:
-                self._deletes.pop(name, None)
-        except StorageFailed:  # whoever stores next says so
-            self._deletes.update(dict.fromkeys(names))
-            while len(self._deletes) > MOST_DELETES:
-                del self._deletes[next(iter(self._deletes))]
-        finally:
-            for name in due:
-                self._deleting.pop(name, None)
-            over.set()
+            self._deletes[name] = None
+        while len(self._deletes) > MOST_DELETES:
+            del self._deletes[next(iter(self._deletes))]
+        if self._deletes and (self._deleter is None or self._deleter.done()):
+            self._deleter = asyncio.create_task(self._delete())
+        if self._deleter is not None and not self.trouble:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await asyncio.shield(self._deleter)
+
+    async def _delete(self) -> None:
+        """Until nothing is to be deleted. A failure ends it: the next file that leaves the window begins it again."""
+        while due := list(self._deletes):
+            over = asyncio.Event()
+            self._deleting.update(dict.fromkeys(due, over))
+            try:
+                await self.store.delete(due)
+                for name in due:
+                    self._deletes.pop(name, None)
+            except StorageFailed:  # whoever stores next says so
+                return
+            finally:
+                for name in due:
+                    self._deleting.pop(name, None)
+                over.set()
+
+    async def clear(self, prefix: str) -> None:
+        """Remove all files whose names begin so. What cannot be removed soon goes at the next start."""
+        if not self.trouble:
+            with suppress(TimeoutError, StorageFailed):
+                async with asyncio.timeout(PATIENCE_S):
+                    await self.delete(await self.list(prefix))
 
     async def list(self, prefix: str) -> dict[str, int]:
         """Sizes of all files whose names begin so, by name; those that are held are among them."""
@@ -220,6 +237,8 @@ class Backlog:
         """Store what can be stored yet, and let go."""
         self._hurry.set()
         workers = list(self._workers.values())
+        if self._deleter is not None:
+            workers.append(self._deleter)
         if workers:
             await asyncio.wait(workers, timeout=CLOSE_S)
         for worker in workers:
