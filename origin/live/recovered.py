@@ -29,8 +29,8 @@ class InHand:
     generation: int
     base: int
     """Media sequence number of the generation's segment 0."""
-    number: int
-    """Of the segment in hand."""
+    numbers: dict[int, int]
+    """By start of a fragment, the number of the segment that was in hand when its file was written."""
     discontinuity: int | None
     anchor: tuple[float, Fraction]
     """(Unix seconds, decode seconds) of one instant."""
@@ -62,14 +62,17 @@ def _recover(stream: Stream, id: int, found: Mapping[str, InHand]) -> list[str]:
         if window is not None and any(entry.generation > id for entry in window.listed):
             continue  # a newer encoder took over: all of it was published before
         last = next((entry for entry in reversed(window.listed) if entry.generation == id), None) if window else None
-        number = one.number if last is None else max(one.number, last.number + 1)
         after = None if last is None or last.gap else sum(last.ticks_at(one.init.track.timescale))
+        rest = [fragment for fragment in one.fragments if after is None or fragment.end > after]
+        if not rest:
+            continue
+        number = max(one.numbers[rest[0].start], last.number + 1 if last is not None else 0)
         account = stream.accounts.setdefault(name, Account())
         session = Session(stream, name, one.init, lambda: None)
         session.attach(generation, carried=False)
         session.segmenter.last_chance = None
         session.index = number - one.base
-        fragments = _divided(one, after, one.parts if number == one.number else ())
+        fragments = _divided(one.init, rest, after, one.parts)
         account.received += sum(fragment.samples - fragment.continued for fragment in fragments)
         try:
             for segment in _segments(session, fragments, cuts):
@@ -94,9 +97,9 @@ def _cuts(window: TrackWindow, id: int) -> Iterable[tuple[int, Fraction]]:
                 yield entry.number, Fraction(sum(entry.ticks_at(window.track.timescale)), window.track.timescale)
 
 
-def _divided(one: InHand, after: int | None, parts: Iterable[int]) -> list[Fragment]:
+def _divided(init: InitSection, fragments: list[Fragment], after: int | None, parts: Iterable[int]) -> list[Fragment]:
     """The fragments behind `after`, divided where a part ended: the parts' bytes are those of the segment."""
-    track, fragments = one.init.track, one.fragments
+    track = init.track
     for at, only_behind in [*([(after, True)] if after is not None else []), *((end, False) for end in parts)]:
         pieces: list[Fragment] = []
         for fragment in fragments:

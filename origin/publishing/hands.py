@@ -47,8 +47,9 @@ class Hands:
         hand.stored(name, count)
 
     async def clean(self, stream: Stream, track: str) -> None:
-        """The track's state is stored: removes the files that it makes superfluous."""
-        if (session := _session_of(stream, track)) is not None and session.hand.over:
+        """Once the track's state is stored: removes the files that it makes superfluous."""
+        session = _session_of(stream, track)
+        if session is not None and session.hand.over and not self._storage.waits(f"{stream.name}/{track}"):
             over, session.hand.over = session.hand.over, []
             await self._storage.delete([f"{stream.name}/{track}/{name}" for name in over])
 
@@ -70,6 +71,7 @@ class Hands:
     async def _read(self, files: Iterable[str]) -> InHand:
         """The files of one track; those of its last generation count, and what is in two of them counts once."""
         fragments: dict[int, Fragment] = {}
+        numbers: dict[int, int] = {}
         values: dict[str, Any] = {}
         init: InitSection | None = None
         for file in files:
@@ -77,15 +79,17 @@ class Hands:
             before, values = values, json.loads(line)
             if before and values["generation"] != before["generation"]:
                 fragments.clear()
+                numbers.clear()
             reader = FragmentReader(self._largest)
             for one in reader.feed(data):
                 if isinstance(one, InitSection):
                     init = one
                 else:
-                    fragments[one.start] = one
+                    fragments.setdefault(one.start, one)
+                    numbers.setdefault(one.start, int(values["number"]))
         if init is None:
             raise ValueError("no init section")
-        return _in_hand(init, [fragments[at] for at in sorted(fragments)], values)
+        return _in_hand(init, [fragments[at] for at in sorted(fragments)], numbers, values)
 
     def recover(self, stream: Stream, found: Mapping[str, InHand]) -> None:
         """Numbers what an earlier run had in hand; whoever drains the stream then publishes it."""
@@ -93,8 +97,10 @@ class Hands:
             log.error("%s", wrong)
 
     async def forget(self, there: Iterable[str]) -> None:
-        """Removes the files of an earlier run: what they have is published."""
-        await self._storage.delete([name for name in there if name.rpartition("/")[2].startswith(PREFIX)])
+        """Removes the files of an earlier run: what they have is published, and stored."""
+        names = [name.rpartition("/") for name in there]
+        gone = [f"{folder}/{file}" for folder, _, file in names if file.startswith(PREFIX)]
+        await self._storage.delete([name for name in gone if not self._storage.waits(name.rpartition("/")[0])])
 
 
 def _session_of(stream: Stream, track: str) -> Session | None:
@@ -116,7 +122,7 @@ def _head(session: Session) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode() + b"\n"
 
 
-def _in_hand(init: InitSection, fragments: list[Fragment], values: dict[str, Any]) -> InHand:
+def _in_hand(init: InitSection, fragments: list[Fragment], numbers: dict[int, int], values: dict[str, Any]) -> InHand:
     """KeyError, TypeError, ValueError: the values are not those of `_head`."""
     wall, above, below = values["anchor"]
     discontinuity = values["discontinuity"]
@@ -125,7 +131,7 @@ def _in_hand(init: InitSection, fragments: list[Fragment], values: dict[str, Any
         fragments,
         int(values["generation"]),
         int(values["base"]),
-        int(values["number"]),
+        numbers,
         None if discontinuity is None else int(discontinuity),
         (float(wall), Fraction(above, below)),
         [int(end) for end in values["parts"]],

@@ -55,8 +55,7 @@ async def resume(publisher: "Publisher") -> None:
         await _resume_stream(publisher, stream, there)
         publisher.hands.recover(stream, in_hand.get(stream.name, {}))
         await publisher.drain(stream)
-    if not storage.trouble:
-        await publisher.hands.forget(there)
+    await publisher.hands.forget(there)
     await publisher.protection.clean(publisher.streams)
 
 

@@ -173,6 +173,10 @@ class Backlog:
             return file.data[first:end]
         return await self.store.read(name, first, end)
 
+    def waits(self, folder: str) -> bool:
+        """Whether a file of this folder is yet to be stored."""
+        return folder in self._held
+
     async def settle(self, prefix: str) -> None:
         """Return once all files whose names begin so outlive this machine. `StorageFailed`: not all of them do."""
         due = [file for box in self._held.values() for name, file in box.items() if name.startswith(prefix)]

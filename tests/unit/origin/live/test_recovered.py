@@ -41,7 +41,7 @@ def in_hand(session: Session, fragments: list[Fragment]) -> InHand:
     assert generation.anchor is not None and session.index is not None
     return InHand(
         session.init, fragments[len(fragments) - session.hand.count :], generation.id, generation.base,
-        generation.base + session.index, generation.discontinuity, generation.anchor, list(session.hand.parts),
+        {one.start: generation.base + session.index for one in fragments}, generation.discontinuity, generation.anchor, list(session.hand.parts),
     )  # fmt: skip
 
 
@@ -154,7 +154,11 @@ def test_what_is_too_long_for_one_segment_becomes_several() -> None:
     one = lab(None)
     sent: Sent = {"audio-128k": (audio_init(), [sound(n * 4096, 4) for n in range(100)])}
     session = send(one, sent)["audio-128k"]
-    found = replace(in_hand(session, sent["audio-128k"][1]), fragments=sent["audio-128k"][1], number=0)
+    found = replace(
+        in_hand(session, sent["audio-128k"][1]),
+        fragments=sent["audio-128k"][1],
+        numbers=dict.fromkeys(range(409600), 0),
+    )
     after = lab(None).stream
     assert recover(after, {"audio-128k": found}) == []
     items = [item for item in after.outbox["audio-128k"] if item.segment is not None]
