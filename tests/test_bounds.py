@@ -241,6 +241,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
     ],
     "origin": [
         ("MOST_GAPS", 200),
+        ("MOST_TRIES", 30),
         ("ATTEMPTS", 3),
         ("MOST_KEYS", 1_000),
         ("MOST_CONNECTIONS", 32),

@@ -11,6 +11,7 @@ from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.encryption import Encryption
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
+from cdnkit.settings.recordings import Recordings
 from cdnkit.settings.s3 import S3, S3Url
 from cdnkit.settings.steering import Steering
 from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
@@ -128,6 +129,9 @@ class Origin(Settings):
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
 
+    recordings: Recordings = Recordings()
+    """Streams that are recorded, and for how long they stay."""
+
     start: Offset | None = None
     """Where players begin a live stream (EXT-X-START): seconds from the beginning of the playlist or, negative, from
     its end; within the window, and at least three target durations (with `part`: three parts) from the end. Left out:
@@ -226,6 +230,12 @@ class Origin(Settings):
             return ""
         least, most = write_seconds(hold_back), write_seconds(length)
         return f"0s to {write_seconds(length - hold_back)}, or -{most} to -{least} (window; three target durations)"
+
+    def of_stream(self, stream: str) -> "Origin":
+        """The same with the window of this stream: that of one that is recorded holds all of it."""
+        if not self.recordings.records(stream):
+            return self
+        return self.model_copy(update={"window": max(self.window, self.recordings.longest), "linger": 60.0})
 
     def window_of(self, target: int) -> float:
         """Seconds of media that a playlist of this target duration lists at least."""

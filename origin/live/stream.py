@@ -74,6 +74,8 @@ class Stream:
         self.posts: Counter[str] = Counter()
         """POSTs that are open, by track: while there is one, this is the stream of its name."""
         self.ended = False
+        self.playlist_type = ""
+        """EXT-X-PLAYLIST-TYPE: EVENT where nothing leaves the playlists, VOD where nothing comes any more."""
         self.next_number = 0
         self.next_discontinuity = 0
         self.last_generation = 0
@@ -301,7 +303,7 @@ class Stream:
 
     def _fill(self, name: str, entry: Entry) -> None:
         last = self._last_numbers.get(name)
-        if last is None or entry.number - last > MOST_GAPS:
+        if last is None or (entry.number - last > MOST_GAPS and not self.playlist_type):
             return  # nothing before it, or so long ago that the window begins anew
         before = self._numbered.get(last, entry)
         for number in range(last + 1, entry.number):
@@ -330,6 +332,7 @@ class Stream:
         """The state of the stream and of one of its tracks that is to survive a restart."""
         return {
             "ended": self.ended,
+            "playlist_type": self.playlist_type,
             "next_discontinuity": self.next_discontinuity,
             "last_generation": self.last_generation,
             "names": self.feeds.names.to_json() if self.feeds.names is not None else None,
@@ -344,6 +347,7 @@ class Stream:
         window = TrackWindow.from_json(name, values["window"])
         ended = bool(values["ended"])
         self.ended = ended and (self.ended or not self.windows)
+        self.playlist_type = self.playlist_type or str(values.get("playlist_type", ""))
         self.next_discontinuity = max(self.next_discontinuity, int(values["next_discontinuity"]))
         self.last_generation = max(self.last_generation, int(values["last_generation"]))
         self.windows[name] = window

@@ -24,7 +24,7 @@ from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.date_ranges import DateRanges, Edit
-from origin.publishing.files import STATE
+from origin.publishing.files import EVENT, STATE
 from origin.publishing.hands import Hands
 from origin.publishing.listing import Listing
 from origin.publishing.manifests import Manifests
@@ -79,6 +79,8 @@ class Publisher:
                 part=self.settings.part,
                 stalled=max(self.settings.ingest_stalled, 2 * length),
             )
+            if self.settings.recordings.records(name):
+                self.streams[name].playlist_type = EVENT
         return self.streams[name]
 
     @contextmanager
@@ -242,13 +244,15 @@ class Publisher:
                 entry.gap = True
                 if (account := stream.accounts.get(track)) is not None:
                     account.withdraw(window.track, item.segment.fragments, "they could not be stored")
-        linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        settings = self.settings.of_stream(stream.name)
+        linger, most = settings.linger_after(stream.length), settings.most_segments(stream.length)
         if item.segment is not None and not (window.listed and window.listed[-1].generation == entry.generation):
             window.find_reference(item.segment)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
-        window.slide(self.settings.window_of(stream.target), linger, now, most)
+        if not stream.playlist_type:  # its encoder is refused when it has lasted too long
+            window.slide(settings.window_of(stream.target), linger, now, most)
         self._slide_parts(stream, window, now)
         await self.expire(stream, window, now)
 
@@ -320,7 +324,7 @@ class Publisher:
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
         """Under the track's lock: removes the segments that are no longer fetchable."""
-        expired = window.expire(now, self.settings.most_segments(stream.length))
+        expired = window.expire(now, self.settings.of_stream(stream.name).most_segments(stream.length))
         first = next((entry.number for entry in window.fetchable()), 0)
         for part in window.parts.expire(now, first):
             self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")

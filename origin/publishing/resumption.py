@@ -52,14 +52,15 @@ async def resume(publisher: "Publisher") -> None:
             continue
         if storage.store.faltered and not stream.ended:
             stream.next_number += min(MOST_GAPS, ceil(max(0.0, now - saved_at.get(stream.name, now)) / stream.length))
-        await _resume_stream(publisher, stream, there)
+        await resume_stream(publisher, stream, there)
         publisher.hands.recover(stream, in_hand.get(stream.name, {}))
         await publisher.drain(stream)
     await publisher.hands.forget(there)
     await publisher.protection.clean(publisher.streams)
 
 
-async def _resume_stream(publisher: "Publisher", stream: Stream, there: Mapping[str, int]) -> None:
+async def resume_stream(publisher: "Publisher", stream: Stream, there: Mapping[str, int]) -> None:
+    """Serves what a stream's state lists. `there`: sizes of its files in storage, by name."""
     await publisher.protection.resume(stream.name)
     await publisher.dates.resume(stream.name)
     for window in stream.windows.values():

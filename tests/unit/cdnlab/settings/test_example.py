@@ -184,6 +184,7 @@ def test_a_commented_default_is_the_default() -> None:
         "lifetimes",
         "storage",
         "s3",
+        "recordings",
         "asns",
         "client_from",
         "purge_requests",
