@@ -418,6 +418,7 @@ NUMBERS: dict[str, list[tuple[str, Number]]] = {
         ("cache of _read", 256),
     ],
     "cdnlab": [
+        ("PATIENCE_S", 120.0),
         ("_NTP_EPOCH_S", 2_208_988_800),
         ("_TOLD", frozenset({0, 24})),
         ("LARGEST", 64 * 2**20),

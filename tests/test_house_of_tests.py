@@ -185,6 +185,8 @@ HELD = [  # module, folder, its files
     ("real/cdnlab/test_latency", "cdnlab/latency", "probe watch"),
     ("real/cdnlab/test_ca", "cdnlab/commands", "ca"),
     ("real/cdnlab/test_ca", "cdnlab/tasks", "ca"),
+    ("real/cdnlab/test_recordings", "cdnlab/commands", "recordings"),
+    ("real/cdnlab/test_recordings", "cdnlab/tasks", "recordings"),
     ("real/cdnlab/test_purge", "cdnlab/commands", "purge"),
     ("real/cdnlab/test_purge", "cdnlab/tasks", "purge"),
     ("real/edge/test_explain", "cdnlab/commands", "explain"),
