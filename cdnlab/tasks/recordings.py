@@ -132,10 +132,8 @@ def _asked(url: str, method: str, headers: dict[str, str], values: object = None
 
 def _table(found: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title, justify in (
-        ("recording", "left"), ("state", "left"), ("begins", "left"), ("lasts", "right"), ("size", "right"), ("tracks", "left"),
-    ):  # fmt: skip
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for title in ("recording", "state", "begins", "lasts", "size", "tracks"):
+        table.add_column(title, justify="right" if title in ("lasts", "size") else "left")
     for one in found:
         state = "live" if one["live"] else "ended" if one["ended"] else "interrupted"
         kind = {"EVENT": "", "VOD": ", VOD", "window": ", window"}.get(one["type"], "")
