@@ -1,8 +1,9 @@
 """Fragments that an earlier run of the origin had in hand become the segments that they were to be.
 
 They have the numbers, names, dates and bytes that they would have had, so that whoever has parts of one goes on with
-the rest of it. Nothing continues them: the segment in hand is as long as what came of it, and the next encoder begins a
-generation of its own. Pure: no I/O.
+the rest of it. The segment in hand is as long as what came of it: the next one begins behind it. The generation goes on
+where an encoder does: its tracks are as those of a sender whose connection has broken off. An encoder that begins anew,
+or that left out more than nothing, begins a generation of its own, as ever. Pure: no I/O.
 """
 
 from bisect import bisect_left
@@ -15,6 +16,7 @@ from origin.live.account import Account
 from origin.live.segmenter import Segment
 from origin.live.session import Generation, Session, State
 from origin.live.stream import Stream
+from origin.live.timeline import Timeline
 from origin.live.window import TrackWindow
 from origin.media.fragments import Fragment
 from origin.media.tracks import InitSection, Kind
@@ -38,16 +40,19 @@ class InHand:
     """Where its listed parts end, in ticks."""
 
 
-def recover(stream: Stream, found: Mapping[str, InHand]) -> list[str]:
-    """Numbers what each track had in hand; returns what went wrong. Only before the stream's first POST."""
+def recover(stream: Stream, found: Mapping[str, InHand], now: float) -> list[str]:
+    """Numbers what each track had in hand; returns what went wrong. Only before the stream's first POST.
+
+    A track that was fed and had nothing in hand is in `found`, too, with no fragments.
+    """
     wrong = []
     for id in sorted({one.generation for one in found.values()}):
         tracks = {name: one for name, one in found.items() if one.generation == id}
-        wrong += _recover(stream, id, tracks)
+        wrong += _recover(stream, id, tracks, now)
     return wrong
 
 
-def _recover(stream: Stream, id: int, found: Mapping[str, InHand]) -> list[str]:
+def _recover(stream: Stream, id: int, found: Mapping[str, InHand], now: float) -> list[str]:
     any_of = next(iter(found.values()))
     listed = [entry for window in stream.windows.values() for entry in window.listed if entry.generation == id]
     known = {entry.discontinuity for entry in listed} | {one.discontinuity for one in found.values()} - {None}
@@ -64,9 +69,9 @@ def _recover(stream: Stream, id: int, found: Mapping[str, InHand]) -> list[str]:
         last = next((entry for entry in reversed(window.listed) if entry.generation == id), None) if window else None
         after = None if last is None or last.gap else sum(last.ticks_at(one.init.track.timescale))
         rest = [fragment for fragment in one.fragments if after is None or fragment.end > after]
-        if not rest:
+        if not rest and last is None:
             continue
-        number = max(one.numbers[rest[0].start], last.number + 1 if last is not None else 0)
+        number = max(one.numbers[rest[0].start] if rest else 0, last.number + 1 if last is not None else 0)
         account = stream.accounts.setdefault(name, Account())
         session = Session(stream, name, one.init, lambda: None)
         session.attach(generation, carried=False)
@@ -85,8 +90,35 @@ def _recover(stream: Stream, id: int, found: Mapping[str, InHand]) -> list[str]:
         except BadMedia as error:
             session.segmenter.drop("left over from an earlier run of the origin")
             wrong.append(f"{stream.name}/{name}: {error}")
-        session.state = State.BROKEN
+        end = fragments[-1].end if fragments else after
+        if end is None or id < stream.last_generation:
+            session.state = State.BROKEN
+            continue
+        session.end = end
+        if session.parts is not None:
+            session.segmenter.last_chance = session.is_last_chance
+        taken = [(one.start, one.duration, one.data) for one in rest]
+        if last is not None:
+            start, ticks = last.ticks_at(session.track.timescale)
+            taken.insert(0, (start, ticks, b""))
+        stream.feeds.resume(session, taken, end, now)
+    if any(session.state is State.LIVE for session in generation.sessions.values()):
+        generation.timeline = _timeline(stream, generation, cuts)
+        stream.generation = generation
     return wrong
+
+
+def _timeline(stream: Stream, generation: Generation, cuts: Mapping[int, Fraction]) -> Timeline:
+    """Where the pictures were cut, as far as that is known without a hole up to the last cut."""
+    if not cuts:
+        return Timeline()
+    last = first = max(cuts)
+    while first - 1 in cuts:
+        first -= 1
+    listed = [one for window in stream.windows.values() for one in window.listed]
+    begun = next((Fraction(one.start) for one in listed if one.number == first), cuts[first])
+    boundaries = [cuts[number] for number in range(first, last + 1)]
+    return Timeline(start=begun, first=first - generation.base, boundaries=boundaries)
 
 
 def _cuts(window: TrackWindow, id: int) -> Iterable[tuple[int, Fraction]]:

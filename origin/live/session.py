@@ -99,7 +99,7 @@ class Session:
         self.parts = None
         if self.stream.part is not None and self.track.kind is not Kind.TEXT:
             self.parts = PartMaker(self.segmenter, self.stream.part)
-            self.segmenter.last_chance = self._is_last_chance
+            self.segmenter.last_chance = self.is_last_chance
         self.hand = Hand(over=self.hand.close())
         self.index = None
         self.arrivals = Arrivals()
@@ -228,7 +228,7 @@ class Session:
                 "one encoder whose tracks share decode times and key frames",
             )
 
-    def _is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
+    def is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
         """Whether the key frame at `at` has to end the segment in hand, which may last until `latest`."""
         timeline = self.generation.timeline
         if self.index is not None and timeline.first <= self.index < timeline.count:

@@ -333,10 +333,23 @@ class Stream:
         return {
             "ended": self.ended,
             "playlist_type": self.playlist_type,
+            "session": self._session_to_json(name),
             "next_discontinuity": self.next_discontinuity,
             "last_generation": self.last_generation,
             "names": self.feeds.names.to_json() if self.feeds.names is not None else None,
             "window": self.windows[name].to_json(),
+        }
+
+    def _session_to_json(self, name: str) -> dict[str, Any] | None:
+        """Of a track that is being fed: what its next segment needs."""
+        session = self.generation.sessions.get(name) if self.generation is not None else None
+        if session is None or session.state is not State.LIVE or session.generation.anchor is None:
+            return None
+        wall, media = session.generation.anchor
+        return {
+            "generation": session.generation.id,
+            "base": session.generation.base,
+            "anchor": [wall, *media.as_integer_ratio()],
         }
 
     def resume(self, name: str, values: dict[str, Any], now: float) -> None:

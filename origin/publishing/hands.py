@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from origin.errors import BadMedia, StorageFailed
+from origin.hls.playlist import init_name
 from origin.live.recovered import InHand, recover
 from origin.live.session import Session
 from origin.live.stream import Stream
@@ -91,9 +92,20 @@ class Hands:
             raise ValueError("no init section")
         return _in_hand(init, [fragments[at] for at in sorted(fragments)], numbers, values)
 
-    def recover(self, stream: Stream, found: Mapping[str, InHand]) -> None:
+    async def idle(self, stream: Stream, track: str, values: Mapping[str, Any]) -> InHand | None:
+        """A track that was fed, and of which no file is in hand; None: nobody knows its init section as it came.
+
+        `values`: what its state says of the session. `StorageFailed`.
+        """
+        name = f"{stream.name}/{track}/{init_name(stream.windows[track].init)}"
+        found = list(FragmentReader(self._largest).feed(await self._storage.read(name) or b""))
+        if len(found) != 1 or not isinstance(found[0], InitSection):
+            return None
+        return _in_hand(found[0], [], {}, {**values, "discontinuity": None, "parts": []})
+
+    def recover(self, stream: Stream, found: Mapping[str, InHand], now: float) -> None:
         """Numbers what an earlier run had in hand; whoever drains the stream then publishes it."""
-        for wrong in recover(stream, found):
+        for wrong in recover(stream, found, now):
             log.error("%s", wrong)
 
     async def forget(self, there: Iterable[str]) -> None:

@@ -12,9 +12,9 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from origin.errors import StorageFailed
+from origin.errors import BadMedia, StorageFailed
 from origin.hls.playlist import init_name
 from origin.live.stream import MOST_GAPS, Stream
 from origin.live.window import TrackWindow
@@ -33,12 +33,15 @@ async def resume(publisher: "Publisher") -> None:
     there = await storage.list("")
     await publisher.steering.resume()
     saved_at: dict[str, float] = {}
+    fed: list[tuple[Stream, str, Mapping[str, Any]]] = []
     for name, track in sorted(_tracks(there)):
         stream = publisher.stream(name)
         try:
             values = json.loads(await storage.read(f"{name}/{track}/{STATE}") or b"")
             stream.resume(track, values, now)
             saved_at[name] = max(saved_at.get(name, 0.0), float(values.get("saved_at", now)))
+            if values.get("session") and publisher.settings.encryption_of(name) is None:
+                fed.append((stream, track, values["session"]))
             if "dash" in values:  # an older version saved nothing of it
                 publisher.manifests.resume(stream, values["dash"])
         except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -46,6 +49,13 @@ async def resume(publisher: "Publisher") -> None:
     in_hand = await publisher.hands.find(there)
     for name in in_hand:
         publisher.stream(name)
+    for stream, track, session in fed:
+        if track not in (tracks := in_hand.setdefault(stream.name, {})):
+            try:
+                if (idle := await publisher.hands.idle(stream, track, session)) is not None:
+                    tracks[track] = idle
+            except (StorageFailed, BadMedia, ValueError, KeyError, TypeError) as error:
+                log.error("%s/%s: its encoder begins anew: %r", stream.name, track, error)
     for stream in list(publisher.streams.values()):
         if not stream.windows and stream.name not in in_hand:
             del publisher.streams[stream.name]
@@ -53,7 +63,7 @@ async def resume(publisher: "Publisher") -> None:
         if storage.store.faltered and not stream.ended:
             stream.next_number += min(MOST_GAPS, ceil(max(0.0, now - saved_at.get(stream.name, now)) / stream.length))
         await resume_stream(publisher, stream, there)
-        publisher.hands.recover(stream, in_hand.get(stream.name, {}))
+        publisher.hands.recover(stream, in_hand.get(stream.name, {}), now)
         await publisher.drain(stream)
     await publisher.hands.forget(there)
     await publisher.protection.clean(publisher.streams)

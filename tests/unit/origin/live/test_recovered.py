@@ -74,7 +74,7 @@ def killed(sent: Sent, part: float | None) -> tuple[Stream, Lab]:
             after.resume(name, values, NOW)
     for name, items in kept.items():
         before.stream.outbox[name].extend(items)
-    assert recover(after, found) == []
+    assert recover(after, found, NOW) == []
     return after, before
 
 
@@ -135,7 +135,7 @@ def test_a_newer_encoder_makes_what_an_older_one_had_in_hand_superfluous() -> No
     before.listed("720p")
     after = lab(None).stream
     after.resume("720p", before.stream.to_json("720p"), NOW)
-    assert recover(after, {"720p": found}) == []
+    assert recover(after, {"720p": found}, NOW) == []
     assert not any(item.entry for item in after.outbox.get("720p", ()))
 
 
@@ -160,7 +160,7 @@ def test_what_is_too_long_for_one_segment_becomes_several() -> None:
         numbers=dict.fromkeys(range(409600), 0),
     )
     after = lab(None).stream
-    assert recover(after, {"audio-128k": found}) == []
+    assert recover(after, {"audio-128k": found}, NOW) == []
     items = [item for item in after.outbox["audio-128k"] if item.segment is not None]
     assert sum(item.segment.samples for item in items if item.segment) == 400
     assert all(item.entry.duration < 1.5 for item in items if item.entry)
