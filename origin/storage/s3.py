@@ -12,8 +12,10 @@ Credentials are those of the AWS tools: environment, profile, or the role of the
 
 import asyncio
 import logging
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
+from hashlib import md5
 from typing import Any
 
 from cdnkit.settings.s3 import S3
@@ -63,6 +65,7 @@ class S3Store:
                 "s3", endpoint_url=self._settings.endpoint, region_name=self._settings.region, config=config
             )
             self._client = await self._open.enter_async_context(client)
+            self._client.meta.events.register("before-sign.s3.DeleteObjects", _with_md5)
             await self._client.head_bucket(Bucket=self.bucket)
         await self.write("writable", b"")
         await self.delete(["writable"])
@@ -128,6 +131,11 @@ class S3Store:
     async def release(self) -> None:
         logging.getLogger("asyncio").removeFilter(_is_told)
         await self._open.aclose()
+
+
+def _with_md5(request: Any, **_: object) -> None:
+    """The digest that S3 has always wanted of this request; servers of others know no newer one."""
+    request.headers["Content-MD5"] = b64encode(md5(request.body, usedforsecurity=False).digest()).decode()
 
 
 def _is_told(record: logging.LogRecord) -> bool:

@@ -43,6 +43,8 @@ class S3Server:
     """The answer to everything that would write."""
     requests: list[str] = field(default_factory=list)
     """Request lines that came."""
+    fields: list[dict[str, str]] = field(default_factory=list)
+    """Their fields, with names in lower case."""
     open: set[asyncio.StreamWriter] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -81,6 +83,7 @@ class S3Server:
                 lines = head.decode("latin-1").split("\r\n")
                 self.requests.append(lines[0])
                 fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:] if line)}
+                self.fields.append(fields)
                 if fields.get("expect", "").lower() == "100-continue":
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await reader.readexactly(int(fields.get("content-length", "0")))

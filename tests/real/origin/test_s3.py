@@ -69,6 +69,23 @@ def test_files_are_objects_below_the_prefix(server: S3Server) -> None:
     }  # fmt: skip
 
 
+def test_servers_of_others_are_asked_nothing_that_only_amazon_knows(server: S3Server) -> None:
+    """Backblaze, OVH and others refuse the checksums of newer clients, and want the digest of a request to delete."""
+    before = len(server.fields)
+
+    async def test(one: S3Store) -> None:
+        await one.write("live/v/seg-1-0.m4s", b"0123456789")
+        await one.delete(["live/v/seg-1-0.m4s"])
+
+    in_store(server, "plain", test)
+    asked = list(zip(server.requests[before:], server.fields[before:], strict=True))
+    puts = [fields for line, fields in asked if line.startswith("PUT")]
+    assert puts and not any(name.startswith(("x-amz-sdk-checksum", "x-amz-checksum")) for one in puts for name in one)
+    assert all("chunked" not in one.get("content-encoding", "") for one in puts)
+    deletes = [fields for line, fields in asked if line.startswith("POST")]
+    assert deletes and all("content-md5" in one for one in deletes)
+
+
 def test_thousands_are_deleted_in_batches(server: S3Server) -> None:
     async def test(one: S3Store) -> None:
         await asyncio.gather(*(one.write(f"live/v/{n}", b"") for n in range(1100)))

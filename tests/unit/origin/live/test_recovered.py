@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from origin.live.feeds import Sender
+from origin.live.reception import Way
 from origin.live.recovered import InHand, recover
 from origin.live.session import Session, State
 from origin.live.stream import Stream
@@ -164,3 +166,62 @@ def test_what_is_too_long_for_one_segment_becomes_several() -> None:
     items = [item for item in after.outbox["audio-128k"] if item.segment is not None]
     assert sum(item.segment.samples for item in items if item.segment) == 400
     assert all(item.entry.duration < 1.5 for item in items if item.entry)
+
+
+def go_on(stream: Stream, init: InitSection, name: str) -> Sender:
+    """The encoder's next request, with a segment and without the init section."""
+    sender = stream.feeds.sender_of(name, None, NOW)
+    assert sender is not None and sender.init.id == init.id
+    return sender
+
+
+def test_an_encoder_goes_on_without_a_discontinuity() -> None:
+    init, fragments = video_init(), video(6.0)
+    after, _ = killed({"720p": (init, fragments[:4])}, None)
+    sender = go_on(after, init, "720p")
+    for fragment in [fragments[3], *fragments[4:]]:  # it had no answer to the last one, and sends it again
+        assert after.feeds.push(sender, fragment, NOW)
+    after.feeds.tick(NOW + 1000)
+    listed = [*after.windows["720p"].listed] if "720p" in after.windows else []
+    entries = listed + [item.entry for item in after.outbox["720p"] if item.entry is not None]
+    assert [one.number for one in entries] == list(range(len(entries)))
+    assert {one.discontinuity for one in entries} == {0} and len({one.generation for one in entries}) == 1
+    assert sum(one.ticks for one in entries) == sum(one.duration for one in fragments)
+    assert after.accounts["720p"].repeated == fragments[3].samples
+    assert not any(item.entry is not None and item.entry.gap for item in after.outbox["720p"])
+
+
+def test_a_track_that_catches_up_before_the_other_loses_nothing() -> None:
+    """Of two connections, one is always first; sound used to begin a generation that the pictures before it were not in."""
+    pictures, sounds = video(8.0), audio(8.0)
+    sent: Sent = {"720p": (video_init(), pictures[:4]), "audio-128k": (audio_init(), sounds[:4])}
+    after, _ = killed(sent, None)
+    for name, fragments in (("audio-128k", sounds[4:]), ("720p", pictures[4:])):
+        sender = go_on(after, sent[name][0], name)
+        for fragment in fragments:
+            assert after.feeds.push(sender, fragment, NOW)
+    after.feeds.tick(NOW + 1000)
+    for name, fragments in (("audio-128k", sounds), ("720p", pictures)):
+        account = after.accounts[name]
+        assert account.refused == 0, [str(one) for one in account.complaints]
+        entries = [*after.windows[name].listed] + [i.entry for i in after.outbox[name] if i.entry is not None]
+        assert sum(one.ticks for one in entries) == sum(one.duration for one in fragments)
+        assert {one.discontinuity for one in entries} == {0}
+
+
+def test_an_encoder_that_does_not_come_back_is_gone() -> None:
+    after, _ = killed({"720p": (video_init(), video(2.4))}, None)
+    assert after.is_live("720p") and not after.feeds.is_idle
+    after.outbox.clear()
+    after.feeds.tick(NOW + 61)
+    assert after.feeds.is_idle and not after.ended and after.feeds.state_of("720p") is State.BROKEN
+
+
+def test_an_encoder_that_begins_anew_begins_a_generation() -> None:
+    init = video_init()
+    after, _ = killed({"720p": (init, video(2.4))}, None)
+    sender = after.feeds.expect(Sender("720p", init, Way.ENDLESS, lambda: None, NOW + 5))
+    for fragment in video(2.4, start=300 * 30_000):
+        after.feeds.push(sender, fragment, NOW + 5)
+    after.feeds.tick(NOW + 1000)
+    assert [i.entry.discontinuity for i in after.outbox["720p"] if i.entry is not None][-1] == 1
