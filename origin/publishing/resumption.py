@@ -4,14 +4,14 @@ What a track's state lists is offered again. A segment that is listed and is not
 hand becomes a segment. Files that no state lists were written and never listed, because the run was killed between the
 two: they go.
 
-An origin whose storage failed may have listed segments that nothing in storage tells of. Their numbers are not given
-again: a stream goes on behind as many gaps as there has been time for segments.
+An origin whose storage failed may have listed segments that nothing in storage tells of. Their numbers are not given to
+others: an encoder that begins anew does so behind as many gaps as there has been time for segments. One that goes on
+where it was makes the same segments of the same media, under the same numbers.
 """
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from origin.errors import BadMedia, StorageFailed
@@ -61,7 +61,9 @@ async def resume(publisher: "Publisher") -> None:
             del publisher.streams[stream.name]
             continue
         if storage.store.faltered and not stream.ended:
-            stream.next_number += min(MOST_GAPS, ceil(max(0.0, now - saved_at.get(stream.name, now)) / stream.length))
+            passed = min(MOST_GAPS, int(max(0.0, now - saved_at.get(stream.name, now)) / stream.length))
+            stream.next_number += passed
+            stream.listed_until += passed * stream.length
         await resume_stream(publisher, stream, there)
         publisher.hands.recover(stream, in_hand.get(stream.name, {}), now)
         await publisher.drain(stream)

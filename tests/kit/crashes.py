@@ -86,6 +86,22 @@ class Crashes:
                 task.cancel()
             await self.origin.stop()
 
+    async def run_calmly(self, kills: int, *, before: float, between: float) -> None:
+        """For a player: only `seg` is sent, and each life lasts `between` seconds. Ends when `over` is set."""
+        self.began = time.monotonic()
+        tasks = [asyncio.create_task(self._send_segments(one)) for one in self.promised]
+        try:
+            await asyncio.sleep(before)
+            for _ in range(kills):
+                await self.origin.kill()
+                await self.origin.start()
+                await asyncio.sleep(between)
+            await self.over.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self.origin.stop()
+
     # ---- encoders ----------------------------------------------------------------------------------------------------
 
     async def _send_segments(self, one: Promised) -> None:
