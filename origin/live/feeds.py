@@ -174,6 +174,7 @@ class Feeds:
         `taken`: start, duration and bytes of what came last, which may be missing; `due`: where the next one begins.
         """
         feed = self._feed_of(session)
+        session.supersede = feed.supersede
         feed.reception.resume(taken, due, now)
         feed.waits_until, feed.outcome = now + self._stalled, State.BROKEN
 
@@ -348,9 +349,8 @@ class Feeds:
         return feed
 
     def _begin(self, sender: Sender, now: float) -> Feed:
-        name, stream = sender.track, self.stream
         feed: Feed
-        session = stream.begin(name, sender.init, now, lambda: feed.supersede())
+        session = self.stream.begin(sender.track, sender.init, now, lambda: feed.supersede())
         feed = self._feed_of(session)
         return feed
 

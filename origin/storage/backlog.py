@@ -113,8 +113,12 @@ class Backlog:
                 async with self._free:
                     await self._deleted(name)
                     await self.store.write(name, file.data, secret=file.secret)
-            except StorageFailed as error:
-                self._begin(error)
+            except Exception as error:  # also a defect: what is held must not wait for nobody
+                self._begin(
+                    error
+                    if isinstance(error, StorageFailed)
+                    else StorageFailed(self.store.place(name), repr(error), "storage that can be used")
+                )
                 for one in box.values():
                     one.tried.set()
                 failures += 1

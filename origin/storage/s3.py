@@ -154,6 +154,7 @@ class _Mapped:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from aiohttp import ClientError as ConnectionFailed
         from botocore.exceptions import BotoCoreError, ClientError
 
         if isinstance(error, ClientError):
@@ -161,7 +162,7 @@ class _Mapped:
             found = f"{status} {_code(error)}: {error.response.get('Error', {}).get('Message', '')}".rstrip(": ")
             wanted = _WANTED.get(_code(error), "an S3 server that takes it")
             raise StorageFailed(self._where, found, wanted) from error
-        if isinstance(error, (BotoCoreError, OSError, asyncio.TimeoutError, ValueError)):
+        if isinstance(error, (BotoCoreError, ConnectionFailed, OSError, asyncio.TimeoutError, ValueError)):
             found = str(error).partition("\n")[0] or type(error).__name__
             raise StorageFailed(self._where, found, "an S3 server that answers, and credentials for it") from error
 

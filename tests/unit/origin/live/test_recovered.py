@@ -217,6 +217,16 @@ def test_an_encoder_that_does_not_come_back_is_gone() -> None:
     assert after.feeds.is_idle and not after.ended and after.feeds.state_of("720p") is State.BROKEN
 
 
+def test_who_went_on_is_told_when_a_newer_encoder_takes_over() -> None:
+    init, fragments = video_init(), video(6.0)
+    after, _ = killed({"720p": (init, fragments[:4])}, None)
+    sender = go_on(after, init, "720p")
+    assert after.feeds.push(sender, fragments[4], NOW)
+    newer = after.feeds.expect(Sender("720p", video_init(salt=b"newer"), Way.ENDLESS, lambda: None, NOW + 5))
+    assert after.feeds.push(newer, video(1.0)[0], NOW + 5)
+    assert sender.is_superseded and not after.feeds.push(sender, fragments[5], NOW + 6)
+
+
 def test_an_encoder_that_begins_anew_begins_a_generation() -> None:
     init = video_init()
     after, _ = killed({"720p": (init, video(2.4))}, None)

@@ -142,6 +142,25 @@ def test_deletes_that_fail_are_remembered_up_to_a_bound(monkeypatch: pytest.Monk
     in_lab(test)
 
 
+def test_a_defect_of_a_store_holds_nothing_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(lab: Lab) -> None:
+        store, failed = lab.store.write, []
+
+        async def write(name: str, data: bytes, *, secret: bool = False) -> None:
+            if not failed:
+                failed.append(name)
+                raise RuntimeError("a defect")
+            await store(name, data, secret=secret)
+
+        lab.store.write = write  # type: ignore[method-assign]
+        await lab.backlog.publish("live/v/seg-1-0.m4s", b"x")
+        await lab.all_stored()
+        assert lab.store.files == {"live/v/seg-1-0.m4s": b"x"}
+
+    in_lab(test)
+    assert "RuntimeError('a defect')" in caplog.text
+
+
 def test_pauses_grow_to_a_bound() -> None:
     async def test(lab: Lab) -> None:
         loop, tries = asyncio.get_running_loop(), []
