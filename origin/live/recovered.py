@@ -95,6 +95,7 @@ def _recover(stream: Stream, id: int, found: Mapping[str, InHand], now: float) -
             session.state = State.BROKEN
             continue
         session.end = end
+        session.is_recovered = session.track.kind is Kind.VIDEO
         if session.parts is not None:
             session.segmenter.last_chance = session.is_last_chance
         taken = [(one.start, one.duration, one.data) for one in rest]

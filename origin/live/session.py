@@ -76,6 +76,8 @@ class Session:
         """Decode time in ticks at which the next fragment is due."""
         self.carried = False
         """It was moved over from an older generation by a sibling's jump; its own jump has not come yet."""
+        self.is_recovered = False
+        """Of pictures: its last segment ended with what an earlier run of the origin had, key frame or not."""
         self.unplaced = Fraction(0)
         self.is_misaligned = False
         """Of pictures: it is cut elsewhere than its siblings."""
@@ -102,6 +104,7 @@ class Session:
             self.segmenter.last_chance = self.is_last_chance
         self.hand = Hand(over=self.hand.close())
         self.index = None
+        self.is_recovered = False
         self.arrivals = Arrivals()
         self.carried = carried
         self.unplaced = Fraction(0)
@@ -135,6 +138,10 @@ class Session:
                 self.carried, self.index = False, None
             else:
                 self.stream.reopen(self, now)
+        elif self.is_recovered and not fragment.independent:
+            # Pictures are missing up to the next key frame: not even a sender that goes on can mend that.
+            self.stream.reopen(self, now)
+        self.is_recovered = False
         self.end = fragment.end
         self.arrivals.arrived(fragment.end, now)
         generation = self.generation

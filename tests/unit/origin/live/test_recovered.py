@@ -1,6 +1,7 @@
 """What an earlier run had in hand becomes segments with the numbers, dates and bytes that they would have had."""
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 
@@ -189,6 +190,24 @@ def test_an_encoder_goes_on_without_a_discontinuity() -> None:
     assert sum(one.ticks for one in entries) == sum(one.duration for one in fragments)
     assert after.accounts["720p"].repeated == fragments[3].samples
     assert not any(item.entry is not None and item.entry.gap for item in after.outbox["720p"])
+
+
+def test_a_sender_that_goes_on_within_a_group_of_pictures_does_so_behind_a_discontinuity() -> None:
+    init, fragments = video_init(), video(6.0)
+    after, _ = killed({"720p": (init, fragments[:3])}, None)
+    sender = go_on(after, init, "720p")
+    for fragment in fragments[3:]:  # the first one has no key frame
+        assert after.feeds.push(sender, fragment, NOW)
+    after.feeds.tick(NOW + 1000)
+    listed = [*after.windows["720p"].listed]
+    entries = listed + [item.entry for item in after.outbox["720p"] if item.entry is not None]
+    for one, other in itertools.pairwise(entries):
+        assert other.number == one.number + 1 and other.at > one.at
+        touch = one.decode_time + one.ticks == other.decode_time
+        assert touch == (one.discontinuity == other.discontinuity)
+    assert entries[-1].discontinuity == 1
+    account = after.accounts["720p"]
+    assert account.refused == fragments[3].samples and account.complaints
 
 
 def test_a_track_that_catches_up_before_the_other_loses_nothing() -> None:
