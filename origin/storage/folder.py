@@ -141,10 +141,10 @@ class Folder:
         """Removes files, and folders that are then empty; what cannot be removed is left for later."""
         for name in names:
             with suppress(OSError):
-                self.path(name).unlink()
+                os.unlink(f"{self.root}/{name}")  # noqa: PTH108, a Path interns every name that ever was
         with self._guard:
             self._unsettled.difference_update(names)
-            for folder in {self.path(name).parent for name in names}:
+            for folder in map(self.path, {name.rpartition("/")[0] for name in names}):
                 with suppress(OSError):
                     while folder != self.root:
                         folder.rmdir()

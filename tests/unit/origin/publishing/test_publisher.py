@@ -49,10 +49,10 @@ def test_what_could_not_be_stored_is_refused_by_name(tmp_path: Path, caplog: pyt
         await publisher.resume()
         publish = publisher.storage.publish
 
-        async def full(name: str, data: bytes) -> None:
+        async def full(name: str, data: bytes, *, secret: bool = False) -> None:
             if name.endswith(("-1.m4s", "-2.m4s")):
                 raise StorageFailed(name, "disk full", "room")
-            await publish(name, data)
+            await publish(name, data, secret=secret)
 
         publisher.storage.publish = full  # type: ignore[method-assign]
         with publisher.posting("live", "720p") as stream:

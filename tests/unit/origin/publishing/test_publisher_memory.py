@@ -35,7 +35,7 @@ def held_by_a_stream(tmp_path: Path, part: float | None) -> list[int]:
     now = NOW
     publisher = Publisher(Origin(storage=tmp_path, segment=2.0, part=part, window=20.0, memory=1), lambda: now)
 
-    async def nowhere(name: str, data: bytes) -> None:
+    async def nowhere(name: str, data: bytes, *, secret: bool = False) -> None:
         """It is about memory."""
 
     publisher.storage.publish = nowhere  # type: ignore[method-assign, assignment]
