@@ -11,7 +11,7 @@ FFMPEG_EXTRA = $(shell v=$$(ffmpeg -version 2>/dev/null | sed -n 's/^ffmpeg vers
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint check live slow bench bench-peers bench-stalls bench-waiters bench-workers crash random fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
+.PHONY: help install dev demo test lint check live slow bench bench-peers bench-stalls bench-waiters bench-workers crash crash-origin random fuzz fuzz-ingest soak soak-origin republish mutants differential signers manifests players clients format docs clean
 
 help:  ## List the verbs
 	@awk -F ':.*## +' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ crash: dev  ## kill -9 of a node with a disk store in mid-fill, a hundred times
 random: dev  ## Every property with examples that no run has drawn before, ten times over (ROUNDS=1 for once)
 	for round in $$(seq $${ROUNDS:-10}); do $(BIN)/pytest $$(grep -rl "from hypothesis" tests --include='test_*.py') \
 		-m "hypothesis and not slow" --hypothesis-profile random --timeout 600 || exit; done
+
+crash-origin: dev  ## kill -9 of an origin in mid-stream, fifty times with each storage, while HLS, LL-HLS and DASH are watched
+	$(BIN)/pytest tests/real/origin/test_crash.py -m slow -s --timeout 1800
 
 fuzz: dev  ## Random lives and bytes for ten minutes (FUZZ_SECONDS=60 for one)
 	$(BIN)/python -m tests.random.fuzz --seconds $${FUZZ_SECONDS:-600}

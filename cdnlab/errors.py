@@ -108,6 +108,7 @@ EXTRA_OF = {
     "brotli": "compress",
     "aiocache": "shared",
     "redis": "shared",
+    "aiobotocore": "s3",
 }
 """Top-level module -> the extra of cdnlab that installs it."""
 

@@ -30,6 +30,7 @@ from origin.hls.playlist import date_time
 from origin.live.account import Account
 from origin.mpegts.alternative import Alternative
 from origin.publishing import documents
+from origin.publishing.bodies import read_pieces
 from origin.publishing.codings import Gzipped
 from origin.publishing.growing import Growing, GrowingResponse, find_growing
 from origin.publishing.held import Found, Held, Unmet
@@ -43,7 +44,6 @@ from origin.webvtt.subtitles import Subtitles
 
 log = logging.getLogger("origin")
 
-CHUNK = 256 * 1024
 LARGEST_REQUEST = 16 * 1024
 """Of a license: 64 ids of keys in JSON have 2 KiB."""
 _METHODS = ["GET", "HEAD", "OPTIONS"]
@@ -124,7 +124,7 @@ def origin_app(publisher: Publisher, uploads: Uploads) -> Starlette:
     async def health(request: Request) -> Response:
         if request.method == "OPTIONS":
             return _preflight(allowed)
-        trouble = publisher.trouble or uploads.trouble
+        trouble = publisher.trouble or publisher.storage.trouble or uploads.trouble
         well = not (trouble or publisher.ended)
         answer = {"ok": well, "storage": trouble or "ok", "background": publisher.ended or "ok"}
         return _json(answer, allowed, 200 if well else 503)
@@ -209,7 +209,7 @@ async def _send(request: Request, resource: Resource, body: bytes | None, allowe
         whole = reply.end - reply.first == len(body)
         response = Response(body if whole else body[reply.first : reply.end], reply.status)
     else:
-        chunks = _read(resource, reply.first, reply.end)
+        chunks = read_pieces(resource, reply.first, reply.end)
         # The first chunk is read before the head is sent: a file that cannot be read is a 500, not a broken 200. A
         # handler for every OSError would be wrong: sending to a viewer that has left raises one, too.
         try:
@@ -239,22 +239,6 @@ async def _continued(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[
     yield first
     async for chunk in rest:
         yield chunk
-
-
-async def _read(resource: Resource, at: int, end: int) -> AsyncGenerator[bytes, None]:
-    """The file's bytes from `at` to `end`, a chunk at a time; OSError when it is shorter than it was."""
-    assert resource.path is not None
-    file = await asyncio.to_thread(resource.path.open, "rb")
-    try:
-        file.seek(resource.offset + at)
-        while at < end:
-            chunk = await asyncio.to_thread(file.read, min(CHUNK, end - at))
-            if not chunk:
-                raise OSError(f"{resource.path}: ends at byte {at}, wanted {end}")
-            at += len(chunk)
-            yield chunk
-    finally:
-        file.close()
 
 
 def _json(value: object, allowed: str, status: int = 200) -> Response:

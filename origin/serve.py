@@ -16,9 +16,11 @@ from origin.ingest.credentials import encoders_of
 from origin.ingest.date_ranges import date_range_routes
 from origin.ingest.endpoint import Ingest, ingest_app
 from origin.ingest.open_requests import OpenRequests
+from origin.ingest.recordings import recording_routes
 from origin.ingest.steering import steering_route
 from origin.ingest.strangers import name_strangers
 from origin.publishing.publisher import Publisher
+from origin.publishing.recordings import Recordings
 from origin.publishing.retention import Retention
 from origin.tls import context_of
 from origin.uploads.interfaces import Interfaces
@@ -68,7 +70,7 @@ async def serve(
     except BaseException:
         public.close()
         private.close()
-        publisher.storage.release()
+        await publisher.storage.close()
         raise
     retention = Retention(publisher)
     public_app = origin_app(publisher, uploads)
@@ -81,7 +83,8 @@ async def serve(
     }
     switch = FaultSwitch()
     public_side = Listener(Faulty(public_app, switch), log, limits=settings.limits)
-    orders = [*date_range_routes(publisher), steering_route(publisher)]
+    recordings = Recordings(publisher, retention)
+    orders = [*date_range_routes(publisher), *recording_routes(recordings), steering_route(publisher)]
     bounded = OpenRequests(ingest_app(interfaces, switch if faults else None, orders), settings.ingest_limits.requests)
     known = guard_of(settings.ingest, settings.ingest_hosts, "origin.ingest_hosts")
     front = Guarded(Authenticated(bounded, encoders, settings.ingest_streams, clock), known, log)
@@ -113,4 +116,4 @@ async def serve(
         publisher.listing.bells.stop()
         await asyncio.gather(public_side.close(), private_side.close())
         uploads.close()
-        publisher.storage.release()
+        await publisher.storage.close()

@@ -72,6 +72,7 @@ ORIGIN_ROOMS = {
     "faults": 1,
     "tls": 1,
     "media": 1,
+    "storage": 1,
     "encryption": 2,
     "live": 2,
     "hls": 3,

@@ -11,6 +11,8 @@ from cdnkit.serving import HostName, ListenerLimits
 from cdnkit.settings.certificate import Certificate
 from cdnkit.settings.encryption import Encryption
 from cdnkit.settings.ingest import Encoder, EncoderName, IngestLimits
+from cdnkit.settings.recordings import Recordings
+from cdnkit.settings.s3 import S3, S3Url
 from cdnkit.settings.steering import Steering
 from cdnkit.units import Bytes, ListenAddress, Offset, Seconds, Settings, is_loopback
 from cdnkit.units.quantities import write_offset, write_seconds
@@ -101,8 +103,16 @@ class Origin(Settings):
     encryption: tuple[Encryption, ...] = ()
     """Streams that are encrypted. Repeat `[[origin.encryption]]` for more. Left out: none."""
 
-    storage: Path = Path("media")
-    """Folder for segments, init sections and the state needed to resume after a restart."""
+    storage: S3Url | Path = Path("media")
+    """Folder for segments, init sections and the state needed to resume after a restart; or "s3://BUCKET/PREFIX" (needs
+    the extra `s3`), where ready-made objects cannot be uploaded."""
+
+    s3: S3 = S3()
+    """The S3 server of a `storage` that is in a bucket."""
+
+    storage_memory: Bytes = 256 * 2**20
+    """While storage fails, or is too slow, the most bytes of segments that wait in memory to be stored, and are played
+    from there. What comes beyond it is listed as a gap."""
 
     vod: Path | None = None
     """Folder whose files are served unchanged under `/vod/`."""
@@ -118,6 +128,9 @@ class Origin(Settings):
 
     window: Seconds = 60.0
     """Media time that a live playlist lists, at least three segments (RFC 8216 section 6.2.2)."""
+
+    recordings: Recordings = Recordings()
+    """Streams that are recorded, and for how long they stay."""
 
     start: Offset | None = None
     """Where players begin a live stream (EXT-X-START): seconds from the beginning of the playlist or, negative, from
@@ -217,6 +230,12 @@ class Origin(Settings):
             return ""
         least, most = write_seconds(hold_back), write_seconds(length)
         return f"0s to {write_seconds(length - hold_back)}, or -{most} to -{least} (window; three target durations)"
+
+    def of_stream(self, stream: str) -> "Origin":
+        """The same with the window of this stream: that of one that is recorded holds all of it."""
+        if not self.recordings.records(stream):
+            return self
+        return self.model_copy(update={"window": max(self.window, self.recordings.longest), "linger": 60.0})
 
     def window_of(self, target: int) -> float:
         """Seconds of media that a playlist of this target duration lists at least."""

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 def origin(
     listen: Annotated[str | None, typer.Option("--listen", help="Address for caches and players.")] = None,
     ingest: Annotated[str | None, typer.Option("--ingest", help="Address for encoders.")] = None,
-    storage: Annotated[Path | None, typer.Option("--storage", help="Folder for segments.")] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", metavar="FOLDER|URL", help="Folder for segments, or s3://BUCKET/PREFIX.")
+    ] = None,
     vod: Annotated[Path | None, typer.Option("--vod", help="Folder to serve unchanged under /vod/.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="Settings file whose \\[origin] applies where no option does.")

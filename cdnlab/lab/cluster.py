@@ -373,7 +373,10 @@ class Cluster:
 def _folders(document: Document) -> list[Path]:
     """The folders beside the run folder that its processes write to."""
     folders = [node.disk.path for node in document.nodes if node.disk is not None]
-    return [*folders, document.origin.storage] if "storage" in document.origin.model_fields_set else folders
+    storage = document.origin.storage
+    if "storage" in document.origin.model_fields_set and isinstance(storage, Path):
+        folders.append(storage)
+    return folders
 
 
 def _log_beside_a_store(document: Document) -> Path | None:

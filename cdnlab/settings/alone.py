@@ -141,7 +141,7 @@ def origin_settings(
     ingest_tls: str | None,
     encoders: list[str] | None,
     anybody_may_publish: bool,
-    storage: Path | None,
+    storage: str | None,
     vod: Path | None,
     config: Path | None,
 ) -> tuple[Any, dict[str, float]]:

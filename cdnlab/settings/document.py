@@ -322,7 +322,7 @@ def _anchored(document: Document, folder: Path) -> Document:
     streams = with_parts(streams, origin)
     if origin.vod is not None:
         origin = origin.model_copy(update={"vod": folder / origin.vod})
-    if "storage" in origin.model_fields_set:
+    if "storage" in origin.model_fields_set and isinstance(origin.storage, Path):
         origin = origin.model_copy(update={"storage": folder / origin.storage})
     origin = origin.model_copy(update=_anchored_ingest(origin, folder))
     nodes = tuple(_anchored_node(node, folder) for node in document.nodes)

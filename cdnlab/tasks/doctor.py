@@ -198,6 +198,7 @@ def _extras() -> list[Finding]:
         "compress": "br beside gzip where a behavior compresses",
         "shared": "a cache tier that nodes share",
         "tokens": "tokens of the schemes jwt and cat",
+        "s3": "an origin that stores in S3",
     }
     findings = []
     for extra, names in modules.items():

@@ -41,9 +41,10 @@ def media_playlist(
     delta: bool = False,
     dates: Iterable[str] = (),
     methods: Mapping[str, str] | None = None,
+    type: str = "",
 ) -> str:
     """The media playlist of one track; `target` is its target duration in seconds; `dates` are the tags of date ranges.
-    `methods`: METHOD by id of key.
+    `methods`: METHOD by id of key; `type`: EXT-X-PLAYLIST-TYPE.
 
     With `low_latency`, `others` are the stream's other tracks, which it reports on; `delta` leaves out what lies behind
     the skip boundary (2nd ed. 6.2.5.1).
@@ -54,6 +55,7 @@ def media_playlist(
         "#EXTM3U",
         f"#EXT-X-VERSION:{VERSION if low_latency else 7}",
         f"#EXT-X-TARGETDURATION:{target}",
+        *([f"#EXT-X-PLAYLIST-TYPE:{type}"] if type else []),
         *(low_latency.header() if low_latency else ()),
         f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity}",

@@ -20,8 +20,9 @@ from origin.ingest.refusing import refuse
 
 log = logging.getLogger("origin")
 
-DATE_RANGES = "date-ranges"
-"""The interface by which a whole stream is addressed (`date_ranges.py`)."""
+DATE_RANGES, RECORDINGS = "date-ranges", "recordings"
+"""The interfaces by which a whole stream is addressed (`date_ranges.py`, `recordings.py`)."""
+_REFUSAL_OF = "cdnlab.refusal_of"
 NO_PATH = "found a path with empty or dot segments, wanted /ingest/STREAM/TRACK.cmfv, /ingest/STREAM/PATH and the like"
 
 
@@ -41,6 +42,7 @@ class Authenticated:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         if refusal is None:
+            scope[_REFUSAL_OF] = self._refusal
             await self._app(scope, receive, send)
             return
         self._report(scope, refusal)
@@ -49,7 +51,7 @@ class Authenticated:
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         steps = str(scope["path"]).split("/")[1:]
-        stream = steps[1] if len(steps) > 2 or (len(steps) == 2 and steps[0] == DATE_RANGES) else None
+        stream = steps[1] if len(steps) > 2 or (len(steps) == 2 and steps[0] in (DATE_RANGES, RECORDINGS)) else None
         if self._encoders is not None:
             authorization = [value for name, value in scope["headers"] if name == b"authorization"]
             names: frozenset[str] = scope.get("extensions", {}).get(CLIENT_NAMES, frozenset())
@@ -74,3 +76,11 @@ class Authenticated:
         if (more := self._failed.on_attempt(address, refusal.status, self._clock())) is not None:
             path = printable(scope["path"])
             log.warning("%s from %s: %d: %s%s", path, printable(address, 60), refusal.status, refusal.text, more)
+
+
+def refusal_of(scope: Scope, stream: str) -> Refusal | None:
+    """Why whoever made this request, which was let in, may not publish another stream; None: it may."""
+    if (refusal := scope.get(_REFUSAL_OF)) is None:
+        return None
+    found: Refusal | None = refusal({**scope, "path": f"/{RECORDINGS}/{stream}"})
+    return found

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdnkit.serving import Left
-from origin.errors import BadMedia, NoRoom, Refused, printable
+from origin.errors import BadMedia, NoRoom, Refused, StorageFailed, printable
 from origin.faults import FaultSwitch
 from origin.ingest.content import is_empty
 from origin.ingest.first_piece import Gone, continued, first_piece, receive_one
@@ -38,6 +38,7 @@ from origin.live.session import State
 from origin.live.stream import Stream
 from origin.media.fragments import Fragment, FragmentReader
 from origin.media.tracks import InitSection, Kind, Track
+from origin.publishing.files import VOD
 from origin.publishing.publisher import Publisher
 from origin.publishing.retention import Retention
 
@@ -151,6 +152,8 @@ class Ingest:
         place = check_names(name, path, self.names_of(name))
         if is_empty(request):
             return
+        if (there := self.publisher.streams.get(name)) is not None and there.playlist_type == VOD:
+            raise Refused(409, f"{name}: found a VOD that was trimmed out of a stream, wanted another name.")
         receive = request.receive
         if not self.retention.has_room(name, place.track):
             # What is idle goes for media alone: a chunked body that is empty is a question, too.
@@ -164,6 +167,10 @@ class Ingest:
             raise Refused(error.status, str(error)) from None
         with self.publisher.posting(name, place.track) as stream:
             await _Post(self, name, place, connection, receive).run(stream)
+            try:
+                await self.publisher.acknowledge(name, place.track)
+            except StorageFailed as error:
+                raise Refused(503, f"{name}/{place.track}: {error}", retry_after="1") from None
 
     async def _name_tracks(self, name: str, path: str, receive: Receive) -> None:
         """An MPD: those of interface 1 name the tracks' requests, others say nothing that is needed here."""
@@ -191,6 +198,7 @@ class _Post:
 
     def __init__(self, ingest: Ingest, stream: str, place: Place, connection: Connection, receive: Receive) -> None:
         self.publisher = ingest.publisher
+        self.retention = ingest.retention
         self.parked = ingest.parked
         self.clock = ingest.publisher.clock
         self.stopping = ingest.stopping
@@ -323,6 +331,7 @@ class _Post:
             self._check_kind(stream, self.known.init)
             self.sender = self.known
         self.fragments += 1
+        self.retention.check_recording(stream)
         if not self.feeds.push(self.sender, fragment, self.clock()):
             taken = f"{stream.name}/{self.track}: a newer encoder has taken over"
             if self.feeds.is_fed(self.track):

@@ -168,6 +168,16 @@ class Feeds:
         """An MPD says what the tracks' requests are called."""
         self.names, self._named_at = names, now
 
+    def resume(self, session: Session, taken: Iterable[tuple[int, int, bytes]], due: int, now: float) -> None:
+        """A track that an earlier run of the origin was fed: as if its sender had just broken off.
+
+        `taken`: start, duration and bytes of what came last, which may be missing; `due`: where the next one begins.
+        """
+        feed = self._feed_of(session)
+        session.supersede = feed.supersede
+        feed.reception.resume(taken, due, now)
+        feed.waits_until, feed.outcome = now + self._stalled, State.BROKEN
+
     def expect(self, sender: Sender) -> Sender:
         """The sender has sent its init section: it begins, or begins anew, with its next fragment."""
         sender.feed, sender.is_superseded = None, False
@@ -339,9 +349,13 @@ class Feeds:
         return feed
 
     def _begin(self, sender: Sender, now: float) -> Feed:
-        name, stream = sender.track, self.stream
         feed: Feed
-        session = stream.begin(name, sender.init, now, lambda: feed.supersede())
+        session = self.stream.begin(sender.track, sender.init, now, lambda: feed.supersede())
+        feed = self._feed_of(session)
+        return feed
+
+    def _feed_of(self, session: Session) -> Feed:
+        name, stream = session.name, self.stream
         account, scale = stream.accounts[name], session.track.timescale
 
         def refuse(fragments: list[Fragment], why: str) -> None:

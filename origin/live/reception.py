@@ -29,7 +29,7 @@ Pure: no I/O, and `now` is an argument.
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from fractions import Fraction
 
@@ -118,6 +118,12 @@ class Reception:
     @property
     def remembered(self) -> int:
         return len(self._taken)
+
+    def resume(self, taken: Iterable[tuple[int, int, bytes]], due: int, now: float) -> None:
+        """Goes on behind what an earlier run of the origin took: start, duration and bytes of what came last."""
+        self.due, self._beginning, self._held_since = due, -1, now
+        self.locked = abs(due / self.track.timescale - now) <= EPOCH_S
+        self._taken = {(start, duration): hash(data) for start, duration, data in taken}
 
     def take(self, fragment: Fragment, now: float, *, sender: object, way: Way) -> Iterator[Fragment]:
         """The fragments that are to be published now; run it to its end."""

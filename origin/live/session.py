@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cdnkit.hls import instream_ids
 from origin.errors import BadMedia
 from origin.live.account import Account, Misalignment
+from origin.live.hand import Hand
 from origin.live.part_maker import PartMaker
 from origin.live.segmenter import Segment, Segmenter
 from origin.live.timeline import Timeline
@@ -68,12 +69,15 @@ class Session:
         self.segmenter: Segmenter
         self.parts: PartMaker | None = None
         self.arrivals = Arrivals()
+        self.hand = Hand()
         self.index: int | None = None
         """The index of the segment being gathered; None until the track has found its place among its siblings."""
         self.end: int | None = None
         """Decode time in ticks at which the next fragment is due."""
         self.carried = False
         """It was moved over from an older generation by a sibling's jump; its own jump has not come yet."""
+        self.is_recovered = False
+        """Of pictures: its last segment ended with what an earlier run of the origin had, key frame or not."""
         self.unplaced = Fraction(0)
         self.is_misaligned = False
         """Of pictures: it is cut elsewhere than its siblings."""
@@ -97,8 +101,10 @@ class Session:
         self.parts = None
         if self.stream.part is not None and self.track.kind is not Kind.TEXT:
             self.parts = PartMaker(self.segmenter, self.stream.part)
-            self.segmenter.last_chance = self._is_last_chance
+            self.segmenter.last_chance = self.is_last_chance
+        self.hand = Hand(over=self.hand.close())
         self.index = None
+        self.is_recovered = False
         self.arrivals = Arrivals()
         self.carried = carried
         self.unplaced = Fraction(0)
@@ -132,6 +138,10 @@ class Session:
                 self.carried, self.index = False, None
             else:
                 self.stream.reopen(self, now)
+        elif self.is_recovered and not fragment.independent:
+            # Pictures are missing up to the next key frame: not even a sender that goes on can mend that.
+            self.stream.reopen(self, now)
+        self.is_recovered = False
         self.end = fragment.end
         self.arrivals.arrived(fragment.end, now)
         generation = self.generation
@@ -151,6 +161,7 @@ class Session:
         if self.track.kind is Kind.VIDEO:
             for key in fragment.cut_points():
                 generation.timeline.keys.seen(self.segmenter.seconds(fragment.time_of(key)))
+        self.hand.add(fragment)
         for segment in self.segmenter.push(fragment):
             # Only a cut at a key frame counts: where one rung broke off, the others go on.
             self._mark(segment, self.segmenter.seconds(fragment.longest))
@@ -224,7 +235,7 @@ class Session:
                 "one encoder whose tracks share decode times and key frames",
             )
 
-    def _is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
+    def is_last_chance(self, at: Fraction, latest: Fraction) -> bool:
         """Whether the key frame at `at` has to end the segment in hand, which may last until `latest`."""
         timeline = self.generation.timeline
         if self.index is not None and timeline.first <= self.index < timeline.count:
@@ -240,6 +251,7 @@ class Session:
         if self.parts is not None:
             self._list(self.parts.finish(segment))
             self.parts.begin()
+        self.hand.cut(segment.end)
         self.account.published += segment.samples
         self.stream.place(self, segment, self.index)
         self.index += 1

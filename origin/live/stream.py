@@ -38,6 +38,9 @@ from origin.live.window import Entry, Numbered, TrackWindow
 from origin.media.fragments import Fragment
 from origin.media.tracks import InitSection, Kind, Track
 
+MOST_GAPS = 200
+"""In a row: more missing numbers than that are no gaps, and the window begins anew."""
+
 
 class Stream:
     """One stream's state. Mutable; one event loop's."""
@@ -71,6 +74,8 @@ class Stream:
         self.posts: Counter[str] = Counter()
         """POSTs that are open, by track: while there is one, this is the stream of its name."""
         self.ended = False
+        self.playlist_type = ""
+        """EXT-X-PLAYLIST-TYPE: EVENT where nothing leaves the playlists, VOD where nothing comes any more."""
         self.next_number = 0
         self.next_discontinuity = 0
         self.last_generation = 0
@@ -137,12 +142,15 @@ class Stream:
         """A POST of `name` has sent its init section. `supersede` is called when a newer encoder takes over."""
         self.ended = False
         generation = self.generation
+        before = generation.sessions.get(name) if generation is not None else None
         if generation is None or name in generation.sessions:
             for session in list(generation.sessions.values()) if generation else ():
                 self._retire(session)
             generation = self._open(now)
         self.accounts.setdefault(name, Account())
         session = Session(self, name, init, supersede)
+        if before is not None:
+            session.hand.over = before.hand.close()
         session.attach(generation, carried=False)
         return session
 
@@ -264,6 +272,7 @@ class Stream:
             received=session.arrivals.of(fragments[-1].end),
         )
         maker.count += 1
+        session.hand.parts.append(fragments[-1].end)
         self.numbered(session.name, Numbered(part=part, fragments=fragments))
 
     def _entry(self, session: Session, index: int, start: int, duration: int, size: int) -> Entry:
@@ -294,7 +303,7 @@ class Stream:
 
     def _fill(self, name: str, entry: Entry) -> None:
         last = self._last_numbers.get(name)
-        if last is None or entry.number - last > 200:
+        if last is None or (entry.number - last > MOST_GAPS and not self.playlist_type):
             return  # nothing before it, or so long ago that the window begins anew
         before = self._numbered.get(last, entry)
         for number in range(last + 1, entry.number):
@@ -323,10 +332,24 @@ class Stream:
         """The state of the stream and of one of its tracks that is to survive a restart."""
         return {
             "ended": self.ended,
+            "playlist_type": self.playlist_type,
+            "session": self._session_to_json(name),
             "next_discontinuity": self.next_discontinuity,
             "last_generation": self.last_generation,
             "names": self.feeds.names.to_json() if self.feeds.names is not None else None,
             "window": self.windows[name].to_json(),
+        }
+
+    def _session_to_json(self, name: str) -> dict[str, Any] | None:
+        """Of a track that is being fed: what its next segment needs."""
+        session = self.generation.sessions.get(name) if self.generation is not None else None
+        if session is None or session.state is not State.LIVE or session.generation.anchor is None:
+            return None
+        wall, media = session.generation.anchor
+        return {
+            "generation": session.generation.id,
+            "base": session.generation.base,
+            "anchor": [wall, *media.as_integer_ratio()],
         }
 
     def resume(self, name: str, values: dict[str, Any], now: float) -> None:
@@ -337,6 +360,7 @@ class Stream:
         window = TrackWindow.from_json(name, values["window"])
         ended = bool(values["ended"])
         self.ended = ended and (self.ended or not self.windows)
+        self.playlist_type = self.playlist_type or str(values.get("playlist_type", ""))
         self.next_discontinuity = max(self.next_discontinuity, int(values["next_discontinuity"]))
         self.last_generation = max(self.last_generation, int(values["last_generation"]))
         self.windows[name] = window

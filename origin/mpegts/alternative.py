@@ -28,6 +28,7 @@ from origin.mpegts.playlists import (
     ts_multivariant_playlist,
 )
 from origin.mpegts.segments import remux
+from origin.publishing.bodies import read_whole
 from origin.publishing.held import Unmet
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource
@@ -181,7 +182,7 @@ class Alternative:
             return None
         if (data := catalog.body(path, resource)) is not None:
             return data
-        return await asyncio.to_thread(resource.path.read_bytes) if resource.path is not None else None
+        return await read_whole(resource)
 
 
 def _playlist(source: Resource, text: str) -> Resource:

@@ -22,7 +22,7 @@ TS_MEDIA = "ts.m3u8"
 _HEAD = ("#EXT-X-TARGETDURATION:", "#EXT-X-MEDIA-SEQUENCE:", "#EXT-X-DISCONTINUITY-SEQUENCE:")
 _OF_SEGMENT = ("#EXT-X-DISCONTINUITY", "#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-GAP", "#EXTINF:")
 """Tags that both have. Those of init sections and of parts are left out."""
-_OF_PLAYLIST = ("#EXT-X-DATERANGE:", "#EXT-X-START:", "#EXT-X-ENDLIST")
+_OF_PLAYLIST = ("#EXT-X-PLAYLIST-TYPE:", "#EXT-X-DATERANGE:", "#EXT-X-START:", "#EXT-X-ENDLIST")
 """They stand where they stood."""
 
 _PES = 14 + 5 + 8 + 183

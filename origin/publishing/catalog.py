@@ -11,8 +11,7 @@ from origin.hls.playlist import MEDIA, MULTIVARIANT, init_name
 from origin.live.parts import Part
 from origin.live.window import Entry
 from origin.media.tracks import Kind, Track
-from origin.publishing.responses import Resource
-from origin.publishing.storage import Storage
+from origin.publishing.responses import Reader, Resource, Stored
 from origin.publishing.urgency import urgency
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
@@ -30,7 +29,7 @@ def track_type(kind: Kind) -> str:
 class Catalog:
     """Resources by path, without its leading slash: `live/720p/seg-1-0.m4s`. Mutable; one event loop's."""
 
-    def __init__(self, settings: Origin, storage: Storage, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Origin, storage: Reader, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._storage = storage
         self._clock = clock
@@ -78,7 +77,7 @@ class Catalog:
             lifetime=self._settings.lifetimes.init,
             surrogate_key=f"{stream} {stream}/{name} init",
             body=None if stored else data,
-            path=self._storage.path(path),
+            path=Stored(self._storage, path),
             immutable=True,
             urgency=urgency(track),
         )
@@ -97,7 +96,7 @@ class Catalog:
             lifetime=self._settings.lifetimes.segment,
             received=entry.received if data is not None else 0.0,
             surrogate_key=f"{stream} {stream}/{name} segment",
-            path=self._storage.path(path),
+            path=Stored(self._storage, path),
             immutable=True,
             urgency=urgency(track),
         )
@@ -123,7 +122,7 @@ class Catalog:
         for part in parts:
             path, within = f"{stream}/{name}/{part.name}", f"{stream}/{name}/{segment}"
             self._resources[path] = replace(
-                self._resources[path], body=None, path=self._storage.path(within), offset=offset, within=within
+                self._resources[path], body=None, path=Stored(self._storage, within), offset=offset, within=within
             )
             offset += part.size
 

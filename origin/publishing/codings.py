@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from cachetools import LRUCache
 
+from origin.publishing.bodies import read_whole
 from origin.publishing.responses import Resource
 
 ROOM = 16 * 2**20
@@ -96,8 +97,8 @@ class Gzipped:
 
     async def _make(self, key: tuple[str, str], resource: Resource, body: bytes | None) -> bytes:
         if body is None:
-            assert resource.path is not None
-            body = await asyncio.to_thread(resource.path.read_bytes)
+            body = await read_whole(resource)
+            assert body is not None
         # A file that was written anew in the meantime has another ETag: this one's bytes are gone.
         made = await asyncio.to_thread(_compress, body) if len(body) == resource.size else b""
         if len(body) == resource.size:

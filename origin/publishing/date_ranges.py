@@ -12,7 +12,7 @@ from collections.abc import Callable
 from origin.errors import Refused, StorageFailed
 from origin.hls.schedule import Schedule, Span
 from origin.live.stream import Stream
-from origin.publishing.storage import Storage
+from origin.storage.backlog import Backlog
 
 log = logging.getLogger("origin")
 
@@ -34,7 +34,7 @@ def span_of(stream: Stream) -> Span | None:
 class DateRanges:
     """By stream."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
+    def __init__(self, storage: Backlog, clock: Callable[[], float]) -> None:
         self._storage = storage
         self._clock = clock
         self._shown: dict[str, Schedule] = {}
@@ -64,23 +64,23 @@ class DateRanges:
         if (after := edit(before, span, self._clock())) is before:
             return None
         data = json.dumps(after.to_json(), separators=(",", ":")).encode()
-        await asyncio.to_thread(self._storage.write, f"{stream.name}/{SAVED}", data)
+        await self._storage.write(f"{stream.name}/{SAVED}", data)
         return after
 
     def show(self, stream: str, schedule: Schedule) -> None:
         """Every playlist that is made from now on has this one."""
         self._shown[stream] = schedule
 
-    def resume(self, stream: str) -> None:
+    async def resume(self, stream: str) -> None:
         """Takes up what `save` left."""
         try:
-            if (saved := self._storage.read(f"{stream}/{SAVED}")) is not None:
+            if (saved := await self._storage.read(f"{stream}/{SAVED}")) is not None:
                 self._shown[stream] = Schedule.from_json(json.loads(saved))
         except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
             log.error("%s/%s: cannot be read (%r); the stream has no date ranges", stream, SAVED, error)
 
-    def forget(self, stream: str) -> None:
+    async def forget(self, stream: str) -> None:
         """The stream has been forgotten."""
         self._locks.pop(stream, None)
         if self._shown.pop(stream, None) is not None:
-            self._storage.delete(f"{stream}/{SAVED}")
+            await self._storage.delete([f"{stream}/{SAVED}"])

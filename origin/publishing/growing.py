@@ -5,7 +5,6 @@ and a shorter lifetime, because nobody can promise that it will be completed; a 
 with its connection (HTTP/1.1) or stream (HTTP/2), so that no cache takes it for whole.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ class Growing:
             # Asked anew for each piece: a client may have taken the last one slowly.
             if (whole := catalog.get(self.path)) is not None:
                 data = catalog.body(self.path, whole)
-                data = data or await asyncio.to_thread(self.publisher.storage.read, self.path)
+                data = data or await self.publisher.storage.read(self.path)
                 if data is None:
                     raise NotCompleted(f"/{self.path}: cannot be read again")
                 if sent < len(data):

@@ -62,7 +62,13 @@ class Listing:
             self._catalog.offer_media_playlist(stream.name, window.name, text, lifetime, file=I_FRAMES)
         if rules is None:
             text = media_playlist(
-                window, stream.target, ended=stream.ended, start=start, dates=dates.lines(), methods=methods
+                window,
+                stream.target,
+                ended=stream.ended,
+                start=start,
+                dates=dates.lines(),
+                methods=methods,
+                type=stream.playlist_type,
             )
             self._catalog.offer_media_playlist(stream.name, window.name, text, lifetime)
             return
@@ -72,7 +78,7 @@ class Listing:
         text, delta = (
             media_playlist(
                 window, stream.target, ended=stream.ended, low_latency=rules, others=others, start=start, delta=part,
-                dates=dates.lines(), methods=methods,
+                dates=dates.lines(), methods=methods, type=stream.playlist_type,
             )
             for part in (False, True)
         )  # fmt: skip

@@ -127,6 +127,6 @@ class Manifests:
 
     def _of(self, stream: Stream) -> _Offered:
         if stream.name not in self._streams:
-            timing = timing_of(self._settings, stream.length)
+            timing = timing_of(self._settings.of_stream(stream.name), stream.length)
             self._streams[stream.name] = _Offered(Presentation(ahead=timing.ahead), timing)
         return self._streams[stream.name]

@@ -29,7 +29,7 @@ from origin.media.fragments import Fragment
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.responses import Resource
-from origin.publishing.storage import Storage
+from origin.storage.backlog import Backlog
 
 log = logging.getLogger("origin")
 
@@ -50,7 +50,7 @@ class _Source:
 class Protection:
     """The keys of one origin's streams. Mutable; one event loop's."""
 
-    def __init__(self, settings: Origin, storage: Storage, catalog: Catalog, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Origin, storage: Backlog, catalog: Catalog, clock: Callable[[], float]) -> None:
         """`BadCredentials`: a `secret_file` cannot be used."""
         self._settings = settings
         self._storage = storage
@@ -154,7 +154,7 @@ class Protection:
     async def resume(self, stream: str) -> None:
         """Takes up the keys of an earlier run."""
         try:
-            if (saved := await asyncio.to_thread(self._storage.read, f"{FOLDER}/{stream}.json")) is not None:
+            if (saved := await self._storage.read(f"{FOLDER}/{stream}.json")) is not None:
                 ring = self._rings[stream] = KeyRing.from_json(json.loads(saved))
                 self._offer(stream, ring)
         except (StorageFailed, ValueError, KeyError, TypeError) as error:
@@ -164,9 +164,9 @@ class Protection:
 
     async def clean(self, streams: Collection[str]) -> None:
         """Deletes the keys of all but these streams."""
-        for name in await asyncio.to_thread(self._storage.names, FOLDER):
-            if name.removesuffix(".json") not in streams:
-                await asyncio.to_thread(self._storage.delete, f"{FOLDER}/{name}")
+        there = await self._storage.list(f"{FOLDER}/")
+        gone = [name for name in there if name.removeprefix(f"{FOLDER}/").removesuffix(".json") not in streams]
+        await self._storage.delete(gone)
 
     def has(self, stream: str, key: str) -> bool:
         """Whether segments with this key ("": none) can be decrypted."""
@@ -194,17 +194,17 @@ class Protection:
         """The track has been forgotten."""
         self._sources.pop((stream, track), None)
 
-    def drop(self, stream: str) -> None:
+    async def drop(self, stream: str) -> None:
         """The stream has been forgotten."""
         for key in self._keys(stream):
             self._catalog.withdraw(f"{stream}/{key_name(key.id)}")
         if self._rings.pop(stream, None) is not None:
-            self._storage.delete(f"{FOLDER}/{stream}.json")
+            await self._storage.delete([f"{FOLDER}/{stream}.json"])
 
     async def _save(self, stream: str, ring: KeyRing) -> None:
         async with self._saving:
             values = json.dumps(ring.to_json()).encode()
-            await asyncio.to_thread(self._storage.write, f"{FOLDER}/{stream}.json", values, secret=True)
+            await self._storage.write(f"{FOLDER}/{stream}.json", values, secret=True)
             ring.saved = values == json.dumps(ring.to_json()).encode()
 
     def _offer(self, stream: str, ring: KeyRing) -> None:

@@ -24,16 +24,18 @@ from origin.live.window import Numbered, TrackWindow
 from origin.media.tracks import InitSection, Kind
 from origin.publishing.catalog import Catalog
 from origin.publishing.date_ranges import DateRanges, Edit
+from origin.publishing.files import EVENT, STATE
+from origin.publishing.hands import Hands
 from origin.publishing.listing import Listing
 from origin.publishing.manifests import Manifests
 from origin.publishing.protection import Protection
+from origin.publishing.resumption import resume
 from origin.publishing.splices import Splices
 from origin.publishing.steering import SteeringState
-from origin.publishing.storage import Storage
+from origin.storage.backlog import Backlog
+from origin.storage.opening import store_of
 
 log = logging.getLogger("origin")
-
-STATE = "state.json"
 
 
 class Publisher:
@@ -46,12 +48,13 @@ class Publisher:
         self.settings = settings
         self.lengths = lengths or {}
         self.clock = clock
-        self.storage = Storage(settings.storage)
+        self.storage = Backlog(store_of(settings), settings.storage_memory, clock)
         self.catalog = Catalog(settings, self.storage, clock)
         self.steering = SteeringState(settings.steering, self.storage, clock)
         self.manifests = Manifests(settings, self.catalog, clock, self.steering)
         self.protection = Protection(settings, self.storage, self.catalog, clock)
         self.dates = DateRanges(self.storage, clock)
+        self.hands = Hands(self.storage, settings.largest)
         self.splices = Splices()
         self.streams: dict[str, Stream] = {}
         self.trouble: str = ""
@@ -76,6 +79,8 @@ class Publisher:
                 part=self.settings.part,
                 stalled=max(self.settings.ingest_stalled, 2 * length),
             )
+            if self.settings.recordings.records(name):
+                self.streams[name].playlist_type = EVENT
         return self.streams[name]
 
     @contextmanager
@@ -96,55 +101,14 @@ class Publisher:
             del self.streams[stream.name]
 
     async def resume(self) -> None:
-        """Takes up the streams of an earlier run. `StorageFailed`: the folder cannot be used."""
-        await asyncio.to_thread(self.storage.prepare)
-        self.steering.resume()
-        for name, track in await asyncio.to_thread(self.storage.find, STATE):
-            stream = self.stream(name)
-            try:
-                saved = await asyncio.to_thread(self.storage.read, f"{name}/{track}/{STATE}")
-                values = json.loads(saved or b"")
-                stream.resume(track, values, self.clock())
-                if "dash" in values:  # an older version saved nothing of it
-                    self.manifests.resume(stream, values["dash"])
-            except (StorageFailed, ValueError, KeyError, TypeError, AttributeError) as error:
-                log.error("%s/%s/%s: cannot be read (%r); the track begins anew", name, track, STATE, error)
-        for stream in list(self.streams.values()):
-            if not stream.windows:
-                del self.streams[stream.name]
-                continue
-            await self.protection.resume(stream.name)
-            self.dates.resume(stream.name)
-            for window in stream.windows.values():
-                self._offer_saved(stream, window)
-                self.listing.relist(stream, window)
-            self.manifests.settle(stream)
-            for window in stream.windows.values():
-                await self.save(stream, window.name)
-            self.listing.relist_stream(stream)
-            log.info("%s: resumed at media sequence number %d", stream.name, stream.next_number)
-        await self.protection.clean(self.streams)
+        """Takes up the streams of an earlier run. `StorageFailed`: the storage cannot be used."""
+        await self.storage.store.prepare()
+        await resume(self)
 
-    def _offer_saved(self, stream: Stream, window: TrackWindow) -> None:
-        folder = f"{stream.name}/{window.name}"
-        for init in window.inits:
-            if data := self.storage.read(f"{folder}/{init_name(init)}"):
-                self.catalog.offer_init(stream.name, window.name, window.track, init, data, stored=True)
-        for entry in window.fetchable():
-            if entry.gap:
-                continue
-            there = self.catalog.get(f"{folder}/{init_name(entry.init)}") is not None
-            opens = self.protection.has(stream.name, entry.key)
-            if opens and there and self.storage.has(f"{folder}/{entry.name}", entry.size):
-                self.catalog.offer_segment(stream.name, window.name, window.track, entry, None, entry.at)
-            else:
-                missing = "missing from storage" if opens else "its key is missing"
-                log.error("%s/%s: %s; listed as a gap", folder, entry.name, missing)
-                entry.gap = True
-                entry.key = entry.key if opens else ""
-        # Files that were written and never listed: the origin was killed between the two.
-        known = {entry.name for entry in window.fetchable()} | {init_name(init) for init in window.inits}
-        self.storage.delete_media(folder, known)
+    async def delete_folder(self, folder: str) -> None:
+        """Removes all files of a track, its state first."""
+        await self.storage.delete([f"{folder}/{STATE}"])
+        await self.storage.clear(f"{folder}/")
 
     async def tick(self, stream: Stream) -> None:
         """What time brings to a stream: a few times a second."""
@@ -232,6 +196,7 @@ class Publisher:
             if stored:
                 self.manifests.settle(stream)
                 await self.save(stream, name)
+                await self.hands.clean(stream, name)
             if changed:
                 self.listing.relist(stream, stream.windows[name])
             if stored:
@@ -259,6 +224,7 @@ class Publisher:
         if item.part is not None:
             if data is not None:
                 item.part.size = len(data)
+                await self._store_hand(stream, track)
                 self._publish_part(stream, window, item.part, data)
             return
         assert entry is not None
@@ -278,15 +244,31 @@ class Publisher:
                 entry.gap = True
                 if (account := stream.accounts.get(track)) is not None:
                     account.withdraw(window.track, item.segment.fragments, "they could not be stored")
-        linger, most = self.settings.linger_after(stream.length), self.settings.most_segments(stream.length)
+        settings = self.settings.of_stream(stream.name)
+        linger, most = settings.linger_after(stream.length), settings.most_segments(stream.length)
         if item.segment is not None and not (window.listed and window.listed[-1].generation == entry.generation):
             window.find_reference(item.segment)
         if window.listed and entry.number != window.next_number:
             window.restart(linger, now)
         window.add(entry, target=stream.target)
-        window.slide(self.settings.window_of(stream.target), linger, now, most)
+        if not stream.playlist_type:  # its encoder is refused when it has lasted too long
+            window.slide(settings.window_of(stream.target), linger, now, most)
         self._slide_parts(stream, window, now)
         await self.expire(stream, window, now)
+
+    async def acknowledge(self, name: str, track: str) -> None:
+        """Return once all that came of a track outlives this machine. `StorageFailed`: it does not."""
+        if (stream := self.streams.get(name)) is None:
+            return
+        async with self.lock(stream, track):
+            await self._store_hand(stream, track)
+        await self.storage.settle(f"{name}/")
+
+    async def _store_hand(self, stream: Stream, track: str) -> None:
+        """Under the track's lock."""
+        if track in stream.windows:
+            secret = self.settings.encryption_of(stream.name) is not None
+            await self.hands.store(stream, track, secret=secret)
 
     async def _protect(self, stream: Stream, track: str, item: Numbered) -> bytes | None:
         """The bytes to publish of a segment or part, with its key and init section; None: it must not be published."""
@@ -331,7 +313,7 @@ class Publisher:
         window = stream.windows.get(track)
         if window is None:
             # What lies there is of a track that was forgotten, or could not be read.
-            await asyncio.to_thread(self.storage.delete_media, f"{stream.name}/{track}", set())
+            await self.delete_folder(f"{stream.name}/{track}")
             window = stream.windows[track] = TrackWindow(track, init.track, init.id)
         stored = await self._write(f"{stream.name}/{track}/{init_name(init.id)}", init.data)
         before, window.track, window.init = window.init, init.track, init.id
@@ -342,7 +324,7 @@ class Publisher:
 
     async def expire(self, stream: Stream, window: TrackWindow, now: float) -> None:
         """Under the track's lock: removes the segments that are no longer fetchable."""
-        expired = window.expire(now, self.settings.most_segments(stream.length))
+        expired = window.expire(now, self.settings.of_stream(stream.name).most_segments(stream.length))
         first = next((entry.number for entry in window.fetchable()), 0)
         for part in window.parts.expire(now, first):
             self.catalog.withdraw(f"{stream.name}/{window.name}/{part.name}")
@@ -353,16 +335,17 @@ class Publisher:
         """Removes segments, and those of `inits` that no segment needs any more, from memory and storage."""
         if inits - {window.init}:
             names = [*names, *(init_name(init) for init in inits - window.inits)]
-        for name in names:
-            path = f"{stream.name}/{window.name}/{name}"
+        paths = [f"{stream.name}/{window.name}/{name}" for name in names]
+        for path in paths:
             self.catalog.withdraw(path)
-            await asyncio.to_thread(self.storage.delete, path)
+        await self.storage.delete(paths)
 
     async def _write(self, name: str, data: bytes) -> bool:
         try:
-            await asyncio.to_thread(self.storage.write, name, data)
+            await self.storage.publish(name, data)
         except StorageFailed as error:
-            log.error("%s", error)
+            if not self.trouble:
+                log.error("%s", error)
             self.trouble = str(error)
             return False
         return True
@@ -370,7 +353,7 @@ class Publisher:
     async def save(self, stream: Stream, track: str) -> None:
         """Saves the track's state. Under its lock, so that an older state never overwrites a newer one."""
         revision = self.manifests.revision(stream)
-        values = {**stream.to_json(track), "dash": self.manifests.to_json(stream)}
+        values = {**stream.to_json(track), "dash": self.manifests.to_json(stream), "saved_at": self.clock()}
         await self._write(f"{stream.name}/{track}/{STATE}", json.dumps(values, separators=(",", ":")).encode())
         self.manifests.saved(stream, revision)
 

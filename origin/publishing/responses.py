@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
+from typing import Protocol
 
 from origin.publishing.urgency import PLAYLIST
 
@@ -19,6 +20,21 @@ EXPOSED = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Mo
 PLAYLISTS = frozenset({"application/vnd.apple.mpegurl", "application/dash+xml"})
 TEXT = PLAYLISTS | {"text/vtt", "application/ttml+xml"}
 """Media types of which clients may have gzip (`codings.py`)."""
+
+
+class Reader(Protocol):
+    """Where files are read by name."""
+
+    async def read(self, name: str, first: int = 0, end: int | None = None) -> bytes | None:
+        """Bytes `first` to before `end`; None: there is no such file. `StorageFailed`: it cannot be read."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """A file of the origin's storage."""
+
+    storage: Reader
+    name: str
 
 
 @dataclass(slots=True)
@@ -34,7 +50,7 @@ class Resource:
     lifetime: float
     surrogate_key: str = ""
     body: bytes | None = None
-    path: Path | None = None
+    path: Path | Stored | None = None
     """Where the bytes lie if they are not in `body`."""
     offset: int = 0
     """Where in `path` they begin."""

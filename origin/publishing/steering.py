@@ -12,7 +12,7 @@ from typing import Any
 from cdnkit.settings import steering as settings
 from origin.errors import Refused, StorageFailed
 from origin.hls.steering import Steering, steering_of
-from origin.publishing.storage import Storage
+from origin.storage.backlog import Backlog
 
 log = logging.getLogger("origin")
 
@@ -23,7 +23,7 @@ SAVED = ".steering.json"
 class SteeringState:
     """Of one origin."""
 
-    def __init__(self, chosen: settings.Steering | None, storage: Storage, clock: Callable[[], float]) -> None:
+    def __init__(self, chosen: settings.Steering | None, storage: Backlog, clock: Callable[[], float]) -> None:
         self.chosen = chosen if chosen is not None and chosen.pathways else None
         """The settings; None: this origin steers nobody."""
         self._storage = storage
@@ -41,7 +41,7 @@ class SteeringState:
         """
         async with self._lock:
             after = self._from(values)
-            await asyncio.to_thread(self._storage.write, SAVED, json.dumps(values).encode())
+            await self._storage.write(SAVED, json.dumps(values).encode())
             self.now, self.changed_at = after, self._clock()
 
     def _from(self, values: Mapping[str, Any] | None) -> Steering | None:
@@ -49,12 +49,12 @@ class SteeringState:
             raise Refused(404, "found no [origin.steering] in the settings, wanted it.")
         return None if values is None else steering_of(self.chosen, values)
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Takes up what the last order said."""
         if self.chosen is None:
             return
         try:
-            if (saved := self._storage.read(SAVED)) is not None:
+            if (saved := await self._storage.read(SAVED)) is not None:
                 self.now = self._from(json.loads(saved))
         except (Refused, StorageFailed, ValueError, AttributeError, TypeError) as error:
             log.error("%s: %s; players are steered as the settings say", SAVED, error)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from origin.errors import StorageFailed
-from origin.publishing.storage import storage_failed
+from origin.storage.folder import storage_failed
 from origin.uploads.lists import LARGEST_LIST
 from origin.uploads.names import Class
 from origin.uploads.objects import StoredObject

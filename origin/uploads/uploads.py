@@ -15,7 +15,7 @@ from cdnkit.settings.origin import Origin
 from origin.errors import BadMedia, Refused, StorageFailed
 from origin.publishing.catalog import Catalog
 from origin.publishing.responses import Resource
-from origin.publishing.storage import storage_failed
+from origin.storage.folder import storage_failed
 from origin.uploads.files import ObjectFiles, Spool
 from origin.uploads.lists import LARGEST_LIST, Listing, read_playlist
 from origin.uploads.mpd import read_mpd
@@ -44,7 +44,9 @@ class Uploads:
         self.trouble = ""
         """What went wrong with storage last, until an object is stored again."""
         self._catalog = catalog
-        self._files = ObjectFiles(settings.storage)
+        self._folder = settings.storage if isinstance(settings.storage, Path) else None
+        """None: objects cannot be stored in a bucket."""
+        self._files = ObjectFiles(self._folder or Path())
         self._locks: dict[str, asyncio.Lock] = {}
         self._over: dict[Upload, asyncio.Event] = {}
         self._trash: list[Path] = []
@@ -53,6 +55,8 @@ class Uploads:
 
     async def resume(self) -> None:
         """Serves what an earlier run stored. `StorageFailed`: the folder cannot be used."""
+        if self._folder is None:
+            return
         for name, stored in await asyncio.to_thread(self._files.open):
             stream = self.streams.setdefault(name, ObjectStream(name, self.settings.uploads, 0.0))
             listing = None
@@ -108,7 +112,10 @@ class Uploads:
         return not stream.open and self.clock() - stream.last_change >= self.settings.ingest_stalled
 
     async def stream(self, name: str) -> ObjectStream:
-        """The stream of this name, new if need be. `Refused`: one too many."""
+        """The stream of this name, new if need be. `Refused`: one too many, or objects cannot be stored."""
+        if self._folder is None:
+            wanted = "tracks (interface 1): with origin.storage in S3, ready-made objects are not taken"
+            raise Refused(403, f"{name}: found an object, wanted {wanted}.")
         most = self.settings.uploads.streams
         while name not in self.streams and len(self.streams) >= most:
             idle = [one for one in self.streams.values() if self.is_idle(one)]

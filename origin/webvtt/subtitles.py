@@ -20,6 +20,7 @@ from origin.errors import BadMedia
 from origin.hls.playlist import MEDIA, VTT_MEDIA, init_name
 from origin.live.window import TrackWindow
 from origin.media.tracks import Kind
+from origin.publishing.bodies import read_whole
 from origin.publishing.held import Held, Unmet
 from origin.publishing.publisher import Publisher
 from origin.publishing.responses import Resource
@@ -97,7 +98,7 @@ class Subtitles:
             return None
         if (data := catalog.body(path, resource)) is not None:
             return data
-        return await asyncio.to_thread(resource.path.read_bytes) if resource.path is not None else None
+        return await read_whole(resource)
 
 
 def _made(head: bytes, data: bytes, number: int, secret: bytes, most: int) -> bytes:

@@ -10,7 +10,7 @@ from origin.media.samples import NON_SYNC, Samples
 from origin.media.tracks import read_init
 from origin.mpegts.elementary import read_codec
 from origin.mpegts.segments import remux
-from origin.publishing.storage import Storage
+from origin.storage.folder import Folder
 from tests.unit.origin.media.test_fragments import FTYP, box
 from tests.unit.origin.media.test_sample_entries import asc, avcc, esds, pictures, sound
 from tests.unit.origin.media.test_tracks import init
@@ -47,7 +47,7 @@ SEGMENTS = pytest.mark.parametrize(
 @SEGMENTS
 def test_publish_as_fmp4(benchmark: BenchmarkFixture, tmp_path: Path, head: bytes, segment: bytes) -> None:
     """Its body is parsed in pieces, and written."""
-    storage = Storage(tmp_path)
+    storage = Folder(tmp_path)
     pieces = [segment[at : at + PIECE] for at in range(0, len(segment), PIECE)]
 
     def publish() -> None:

@@ -39,7 +39,8 @@ class OriginProcess:
         if not self._addresses:
             self._addresses = [f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"]
         file = self.folder / "cdn.toml"
-        lines = ["[origin]", f'storage = "{self.folder / "media"}"', *self.settings]
+        own = any(line.startswith("storage ") for line in self.settings)
+        lines = ["[origin]", *([] if own else [f'storage = "{self.folder / "media"}"']), *self.settings]
         file.write_text("\n".join(lines) + "\n")
         watched = ["-m", "cProfile", "-o", str(self.profile)] if self.profile else []
         listen, ingest = self._addresses

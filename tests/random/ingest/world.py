@@ -27,7 +27,7 @@ from origin.media.fragments import Fragment, FragmentReader
 from origin.media.tracks import InitSection
 from origin.publishing.publisher import Publisher
 from origin.publishing.retention import Retention
-from origin.publishing.storage import Storage
+from tests.kit.memory_store import MemoryStore
 from tests.random.ingest.bodies import SCALE, Case, Post, header
 
 NOW = 1_800_000_000.0
@@ -39,29 +39,6 @@ class Wrong(Exception):
     """Something that must hold does not. Its first word is the kind."""
 
 
-class _Memory(Storage):
-    """Files in memory: a case a millisecond."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.files: dict[str, bytes] = {}
-
-    def write(self, name: str, data: bytes) -> None:
-        self.files[name] = data
-
-    def read(self, name: str) -> bytes | None:
-        return self.files.get(name)
-
-    def delete(self, name: str) -> None:
-        self.files.pop(name, None)
-
-    def delete_media(self, folder: str, known: set[str]) -> None:
-        pass
-
-    def has(self, name: str, size: int) -> bool:
-        return len(self.files.get(name, b"")) == size
-
-
 class World:
     """One origin and its requests."""
 
@@ -69,7 +46,7 @@ class World:
         self.now = NOW
         settings = Origin(storage=Path("/nowhere"), segment=1.0, part=part, window=600.0, largest=LARGEST)
         self.publisher = Publisher(settings, lambda: self.now)
-        self.publisher.storage = self.publisher.catalog._storage = _Memory(settings.storage)
+        self.store = self.publisher.storage.store = MemoryStore()
         self.ingest = Ingest(self.publisher, Retention(self.publisher))
         self.app = ingest_app(self.ingest, None)
         self.statuses: dict[Post, int] = {}
@@ -156,7 +133,7 @@ class World:
 
     def _judge_segments(self, track: str, published: int) -> None:
         window = self.publisher.streams["live"].windows[track]
-        entries, files = list(window.fetchable()), self.publisher.storage.files  # type: ignore[attr-defined]
+        entries, files = list(window.fetchable()), self.store.files
         samples, end = 0, None
         for before, entry in zip([None, *entries], entries, strict=False):
             if before is not None and entry.number <= before.number:

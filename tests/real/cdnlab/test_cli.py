@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 COMMANDS = (
     "up", "demo", "edge", "origin", "transcode", "init", "schema", "ca",
-    "explain", "purge", "sign", "load", "latency", "report", "replay", "doctor",
+    "explain", "purge", "recordings", "sign", "load", "latency", "report", "replay", "doctor",
 )  # fmt: skip
 
 

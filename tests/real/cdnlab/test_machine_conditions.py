@@ -13,7 +13,7 @@ from cdnkit.serving.listener import bind_udp
 from edge.log import RecordLog
 from edge.purges.file_log import FileLog
 from edge.stores.files import BodyFiles
-from origin.publishing.storage import Storage
+from origin.storage.folder import Folder
 
 
 def record_log(path: Path) -> None:
@@ -27,7 +27,7 @@ def purge_log(path: Path) -> None:
 
 
 def origin_storage(path: Path) -> None:
-    storage = Storage(path)
+    storage = Folder(path)
     storage.prepare()
     storage.write("live/720p/seg-1-0.m4s", b"x")
     storage.release()
@@ -51,7 +51,7 @@ def test_an_origin_sweeps_up_what_was_half_written_and_nothing_else(tmp_path: Pa
     folder.mkdir(parents=True)
     for name in ("seg-1-0.m4s", "seg-1-1.m4s.part", "media.m3u8.part"):
         (folder / name).write_bytes(b"x")
-    storage = Storage(tmp_path)
+    storage = Folder(tmp_path)
     storage.prepare()
     assert [one.name for one in folder.iterdir()] == ["seg-1-0.m4s"]
     assert sorted(one.name for one in tmp_path.iterdir() if not one.name.startswith(".")) == ["live"]

@@ -91,7 +91,7 @@ class Watch:
                 assert abs(before.at + before.duration - after.at) < 0.002, "program date-time is continuous"
                 assert self._ends[before.number] == self.starts[after.number], "a gap in decode times"
             assert after.discontinuity - before.discontinuity in (0, 1)
-            assert after.at > before.at
+            assert after.at > before.at, f"{before} goes back to {after}"
         self.seen.update({one.number: one for one in playlist.segments})
         self.last = playlist
         return playlist

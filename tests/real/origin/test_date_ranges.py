@@ -13,7 +13,7 @@ import pytest
 
 from origin.hls.playlist import date_time
 from origin.hls.schedule import MOST
-from origin.publishing.storage import Storage, storage_failed
+from origin.storage.folder import Folder, storage_failed
 from tests.kit.live_origin import Feeder, Running, basic, pieces, request, until
 from tests.real.origin.playlists import read_playlist
 from tests.unit.origin.media.test_splices import BACK, OUT, emsg
@@ -233,11 +233,11 @@ def test_what_cannot_be_saved_is_not_listed(
     origin = origins(storage=tmp_path / "kept")
     Live(origin, encoded).listed(4)
 
-    def full(storage: Storage, name: str, data: bytes, **_: object) -> None:
+    def full(storage: Folder, name: str, data: bytes, **_: object) -> None:
         raise storage_failed(storage.path(name), OSError(28, "No space left on device"), len(data))
 
     with monkeypatch.context() as broken:
-        broken.setattr(Storage, "write", full)
+        broken.setattr(Folder, "write", full)
         status, text = order(origin, "PUT", "live/ad", AD)
     assert status == 503
     assert "disk full" in text

@@ -70,7 +70,7 @@ def encoded(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def fed(origins: Callable[..., Running], encoded: dict[str, bytes]) -> Iterator[Fed]:
     """A segment is listed, and two parts of the next one."""
     with ExitStack() as stack:
-        origin = origins(part=PART, segment=SEGMENT)
+        origin = origins(part=PART, segment=SEGMENT, storage_memory=0)
         feeders = {name: Feeder(origin, f"live/{name}") for name in encoded}
         for feeder in feeders.values():
             stack.callback(feeder.break_off)

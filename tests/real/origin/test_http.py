@@ -1,6 +1,7 @@
 """The two listeners as they are reached: real sockets, real media."""
 
 import json
+import logging
 import os
 import random
 import socket
@@ -20,7 +21,7 @@ from origin import Origin, StorageFailed
 from origin.live.stream import Stream
 from origin.publishing.publisher import Publisher
 from origin.publishing.retention import Retention
-from origin.publishing.storage import Storage
+from origin.storage.folder import Folder
 from tests.kit.late import GUARD_S, PROMPT_S, Late, again
 from tests.kit.live_origin import Feeder, Running, encoder_command, pieces, request, until
 from tests.real.origin.playlists import read_playlist
@@ -298,9 +299,10 @@ def test_a_slow_reader_keeps_nobody(origins: Callable[..., Running], tmp_path: P
     again(attempt)
 
 
-def test_a_disk_that_fails_costs_a_gap_and_nothing_else(
-    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path
+def test_while_a_disk_fails_a_stream_goes_on_from_memory(
+    origins: Callable[..., Running], encoded: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     origin = origins()
     video = pieces(encoded["180p.cmfv"])
     feeder = Feeder(origin, "live/180p.cmfv")
@@ -310,27 +312,32 @@ def test_a_disk_that_fails_costs_a_gap_and_nothing_else(
     folder = tmp_path / "media/live/180p"
     folder.rename(tmp_path / "away")
     folder.touch()  # no folder any more: every write fails
-    for piece in video[4:6]:
+    for piece in video[4:8]:
         feeder.send(piece)
-    until(lambda: "#EXT-X-GAP" in origin.get("live/180p/media.m3u8").text)
+    until(lambda: origin.get("live/180p/media.m3u8").text.count("#EXTINF") == 3)
     health = origin.get("healthz")
     assert health.status == 503
     assert "media/live/180p/" in health.text, "it says which file"
+    told = [one for one in caplog.messages if "media/live/180p/" in one]
+    assert len(told) == 1 and "go on from memory" in told[0]
+    for one in read_playlist(origin.get("live/180p/media.m3u8").text).segments[1:]:
+        assert not one.gap and origin.get(f"live/180p/{one.uri}").status == 200
     folder.unlink()
     (tmp_path / "away").rename(folder)
-    for piece in video[6:]:
+    for piece in video[8:]:
         feeder.send(piece)
+    until(lambda: origin.get("healthz").status == 200)
     assert feeder.end().status == 200
+    assert [one for one in caplog.messages if "all is stored again" in one]
     listed = read_playlist(origin.get("live/180p/media.m3u8").text).segments
-    assert [one.gap for one in listed] == [False, True, False, False, False]
+    assert not any(one.gap for one in listed) and len(listed) == 5
     for one in listed:
-        assert origin.get(f"live/180p/{one.uri}").status == (404 if one.gap else 200)
-    assert origin.get("healthz").status == 200
+        assert (folder / one.uri).read_bytes() == origin.get(f"live/180p/{one.uri}").body
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path: Path) -> None:
-    storage = Storage(tmp_path)
+    storage = Folder(tmp_path)
     storage.write("live/state.json", b"old")
     (tmp_path / "live/state.json.part").symlink_to("/dev/full")
     with pytest.raises(StorageFailed) as caught:
@@ -402,8 +409,8 @@ def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path, origins: C
 
 
 def test_an_origin_that_was_killed_leaves_its_folder_free(tmp_path: Path, origins: Callable[..., Running]) -> None:
-    program = "import sys, time; from pathlib import Path; from origin.publishing.storage import Storage\n"
-    program += "Storage(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
+    program = "import sys, time; from pathlib import Path; from origin.storage.folder import Folder\n"
+    program += "Folder(Path(sys.argv[1])).prepare(); print('ready', flush=True); time.sleep(600)"
     command = [sys.executable, "-c", program, str(tmp_path / "media")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         try:

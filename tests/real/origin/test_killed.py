@@ -46,8 +46,10 @@ def test_players_go_on_over_a_kill(encoded: dict[str, bytes], tmp_path: Path, pa
             next(pieces)  # the encoder's own time goes on: it begins with a key frame
         await origin.start()
         playlist = await asyncio.to_thread(lambda: watch.check(_get(origin, "media.m3u8").decode()))
-        assert [one.number for one in playlist.segments] == list(range(9)), "no number twice, and none left out"
-        assert [one.discontinuity for one in playlist.segments] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        # With parts, the half of a segment that players have is there, too, if it was listed before the kill.
+        found, each = [one.discontinuity for one in playlist.segments], range(3, 5 if part else 4)
+        assert [one.number for one in playlist.segments] == list(range(len(found))), "no number twice, none left out"
+        assert found == sorted(found) and all(found.count(life) in each for life in range(3))
         assert not any(one.gap for one in playlist.segments)
         await origin.stop()
 

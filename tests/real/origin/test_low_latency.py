@@ -275,7 +275,7 @@ def test_parts_take_the_memory_of_one_segment_and_a_bounded_time(tmp_path: Path)
 
     async def run() -> list[tuple[int, int, int]]:
         nonlocal now
-        await asyncio.to_thread(publisher.storage.prepare)
+        await publisher.storage.store.prepare()
         stream = publisher.stream("live")
         senders = [pictures(300, gop=50, start=10).pack([12, 13]), sound(300, start=10).pack([4])]
         for sender in senders:
@@ -301,7 +301,7 @@ def test_parts_take_the_memory_of_one_segment_and_a_bounded_time(tmp_path: Path)
                 }
                 assert parts.keys() == listed, "what is withdrawn is forgotten, and nothing else"
                 seen.append((len(parts), len(publisher.catalog._resources), len(publisher.listing.bells._waiting)))
-        publisher.storage.release()
+        await publisher.storage.close()
         return seen
 
     seen = asyncio.run(run())

@@ -18,11 +18,11 @@ from cdnkit.settings.origin import Origin
 from origin.errors import Refused, StorageFailed
 from origin.publishing.catalog import Catalog
 from origin.publishing.publisher import Publisher
-from origin.publishing.storage import Storage
 from origin.uploads import uploads
 from origin.uploads.files import FOLDER, INDEX, Spool
 from origin.uploads.uploads import Uploads
 from tests.kit.live_origin import Feeder, Reply, Running, pieces, request, until
+from tests.kit.memory_store import MemoryStore
 from tests.kit.small_disk import small_disk
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:4,\nlive0.ts\n"
@@ -509,7 +509,7 @@ class Lab:
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.now = 1_800_000_000.0
         self.settings = Origin(storage=folder, segment=1.0, window=10.0, **changes)
-        self.catalog = Catalog(self.settings, Storage(folder), lambda: self.now)
+        self.catalog = Catalog(self.settings, MemoryStore(), lambda: self.now)
         self.uploads = Uploads(self.settings, self.catalog, lambda: self.now)
         self.folder = folder / FOLDER
 
@@ -640,7 +640,7 @@ def test_the_publisher_passes_over_uploads(tmp_path: Path) -> None:
         await publisher.resume()
         assert publisher.streams == {}
         assert lab.files() == 1
-        publisher.storage.release()
+        await publisher.storage.close()
 
     with lab(tmp_path) as one:
         asyncio.run(run(one))

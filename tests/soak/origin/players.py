@@ -113,7 +113,7 @@ def ts(base: str, track: str) -> Player:
         number = int(re.search(r"#EXT-X-MEDIA-SEQUENCE:(\d+)", text)[1])  # type: ignore[index]
         assert number >= last[0], "the media sequence number went back"
         last[0] = number
-        for duration, gap, uri in re.findall(r"#EXTINF:([\d.]+),\n(#EXT-X-GAP\n)?([^#\n]+)", text):
+        for gap, duration, uri in re.findall(r"(#EXT-X-GAP\n)?#EXTINF:([\d.]+),\n([^#\n]+)", text):
             assert seen.setdefault(uri, (number, float(duration))) == (number, float(duration)), (
                 "what was listed changed"
             )

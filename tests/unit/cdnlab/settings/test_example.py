@@ -183,6 +183,8 @@ def test_a_commented_default_is_the_default() -> None:
         "geo",
         "lifetimes",
         "storage",
+        "s3",
+        "recordings",
         "asns",
         "client_from",
         "purge_requests",

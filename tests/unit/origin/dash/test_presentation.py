@@ -23,8 +23,8 @@ from origin.media.samples import NON_SYNC, Samples
 from origin.media.tracks import InitSection, Kind, Track
 from origin.publishing.catalog import Catalog
 from origin.publishing.manifests import Manifests
-from origin.publishing.storage import Storage
 from tests.kit.dash_invariants import DashWatch, Mpd, read_mpd
+from tests.kit.memory_store import MemoryStore
 
 LENGTH = 2.0
 START = 1_800_000_000.0
@@ -99,7 +99,7 @@ class Lab:
         return Stream("live", length=LENGTH, target=2, largest=2**20)
 
     def _manifests(self) -> tuple[Catalog, Manifests]:
-        catalog = Catalog(self.settings, Storage(self.settings.storage), lambda: self.now)
+        catalog = Catalog(self.settings, MemoryStore(), lambda: self.now)
         return catalog, Manifests(self.settings, catalog, lambda: self.now)
 
     # ---- the encoder ----

@@ -15,7 +15,7 @@ from origin.live.window import Entry, TrackWindow
 from origin.media.tracks import Kind, Track
 from origin.mpegts.playlists import ts_media_playlist
 from origin.publishing.catalog import Catalog
-from origin.publishing.storage import Storage
+from tests.kit.memory_store import MemoryStore
 
 VIDEO = Track(Kind.VIDEO, 1, 30_000, "avc1.64001f", width=1280, height=720)
 AUDIO = Track(Kind.AUDIO, 1, 48_000, "mp4a.40.2", sample_rate=48_000, channels=2)
@@ -141,7 +141,7 @@ def test_4_4_2_2_a_start_that_cannot_be_is_refused(start: str, part: str | None,
 
 
 def test_paths_types_and_surrogate_keys(tmp_path: Path) -> None:
-    catalog = Catalog(Origin(storage=tmp_path), Storage(tmp_path), lambda: 1_790_000_000.0)
+    catalog = Catalog(Origin(storage=tmp_path), MemoryStore(), lambda: 1_790_000_000.0)
     catalog.offer_init("live", "720p", VIDEO, "aa", b"init", stored=True)
     catalog.offer_segment("live", "720p", VIDEO, Entry(41, 3, 3, 0.0, 2.0, 0.0, 7, "aa"), b"segment", 1_790_000_000.0)
     catalog.offer_segment("live", "audio-128k", AUDIO, Entry(41, 3, 3, 0.0, 2.0, 0.0, 7, "cc"), None, 0.0)

@@ -38,7 +38,7 @@ def test_every_track_says_that_the_stream_has_ended_once_the_last_has(tmp_path: 
                 session.finish(State.ENDED)
                 await publisher.close(stream)
                 assert ended() == {"720p": last, "audio-64k": last}
-        publisher.storage.release()
+        await publisher.storage.close()
 
     asyncio.run(run())
 
@@ -47,14 +47,14 @@ def test_what_could_not_be_stored_is_refused_by_name(tmp_path: Path, caplog: pyt
     async def run() -> None:
         publisher = Publisher(Origin(storage=tmp_path, segment=1.0, window=10.0), lambda: NOW)
         await publisher.resume()
-        write = publisher.storage.write
+        publish = publisher.storage.publish
 
-        def full(name: str, data: bytes) -> None:
+        async def full(name: str, data: bytes, *, secret: bool = False) -> None:
             if name.endswith(("-1.m4s", "-2.m4s")):
                 raise StorageFailed(name, "disk full", "room")
-            write(name, data)
+            await publish(name, data, secret=secret)
 
-        publisher.storage.write = full  # type: ignore[method-assign]
+        publisher.storage.publish = full  # type: ignore[method-assign]
         with publisher.posting("live", "720p") as stream:
             session = stream.begin("720p", video_init(), NOW, lambda: None)
             for fragment in video(5.0):
@@ -65,7 +65,7 @@ def test_what_could_not_be_stored_is_refused_by_name(tmp_path: Path, caplog: pyt
         assert account.received == account.published + account.refused and account.refused == 60
         said = "720p: 60 pictures from 1.001 s to 3.003 s are not published: they could not be stored"
         assert [one for one in caplog.messages if "pictures" in one] == [f"live/{said}"]
-        publisher.storage.release()
+        await publisher.storage.close()
 
     asyncio.run(run())
 
@@ -87,6 +87,6 @@ def test_every_media_playlist_says_where_players_begin(tmp_path: Path) -> None:
                 resource = publisher.catalog.get("live/720p/media.m3u8")
                 assert resource is not None and resource.body is not None
                 assert resource.body.count(b"#EXT-X-START:TIME-OFFSET=-4,PRECISE=YES\n") == 1
-        publisher.storage.release()
+        await publisher.storage.close()
 
     asyncio.run(run())

@@ -34,7 +34,11 @@ def held_by_a_stream(tmp_path: Path, part: float | None) -> list[int]:
     assert FULL_S > 1.5 * REMEMBERED / 2 and FULL_S > 1.5 * 256 * 2
     now = NOW
     publisher = Publisher(Origin(storage=tmp_path, segment=2.0, part=part, window=20.0, memory=1), lambda: now)
-    publisher.storage.write = lambda name, data: None  # type: ignore[method-assign]  # it is about memory
+
+    async def nowhere(name: str, data: bytes, *, secret: bool = False) -> None:
+        """It is about memory."""
+
+    publisher.storage.publish = nowhere  # type: ignore[method-assign, assignment]
     held: list[int] = []
 
     async def run() -> None:
