@@ -59,6 +59,7 @@ async def attacked(
     profile: Profile = RFC9111, behaviors: Sequence[Behavior] = (), *, tiers: int = 1, **settings: object
 ) -> AsyncIterator[Lab]:
     """A witness, `tiers` nodes in front of it, the last of them for viewers; `settings` as `running_node` has them."""
+    settings = {"timeouts": {"connect": "30s"}, **settings}  # the machine may be busy
     async with AsyncExitStack() as stack:
         origin = Witness()
         await stack.enter_async_context(running_origin(origin))
