@@ -34,7 +34,8 @@ from cdnkit.policy.store.entry import Entry
 from cdnkit.policy.store.revalidate import is_not_modified, range_applies
 
 REMEMBERED_TARGETS = 32_768
-"""Of at most 1,024 characters each; some 20 MB. A target is longer than its path by its token."""
+"""Where few responses are stored; else two for each of them. Of at most 1,024 characters each; some 20 MB, or 0.6 kB
+for each stored response. A target is longer than its path by its token."""
 
 REMEMBERED_REFUSED = 1024
 """Likewise; at most some 3 MB. A crawler without a token asks for the same targets again and again."""
@@ -218,7 +219,7 @@ class ShortWay:
             known = self._learn(alike, text, now)
             if not isinstance(known, Target) or len(text) > LONGEST:
                 return known
-        if len(self._young) >= REMEMBERED_TARGETS // 2:
+        if len(self._young) >= max(REMEMBERED_TARGETS // 2, len(self._state.index)):
             self._old, self._young = self._young, {}
         self._young[text] = known
         return known

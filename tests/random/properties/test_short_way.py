@@ -22,6 +22,7 @@ from cdnkit.policy import (
 )
 from cdnkit.policy.gate.limits import RequestLimits
 from cdnkit.policy.http.place import Place
+from cdnkit.policy.machine import short_way
 from cdnkit.policy.machine.short_way import LONGEST_CONDITION, REMEMBERED_REFUSED, Alike, Target, Turned
 from cdnkit.policy.outcomes import Outcome, Refusal, RefusalKind
 from cdnkit.policy.plan import Plan, Refuse
@@ -330,3 +331,27 @@ CONDITIONS = [  # request fields, and what is remembered with a stored response 
 def test_what_is_remembered_of_a_condition(fields: list[tuple[str, str]], condition: tuple[str, ...] | None) -> None:
     edge = EdgeMachine(Service(name="fra"))
     assert edge.short_way.alike(RequestHead("GET", "https", "h", "/", None, Headers(fields))).condition == condition
+
+
+def test_targets_of_all_that_is_stored_are_remembered_and_of_what_is_not_no_more_than_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(short_way, "REMEMBERED_TARGETS", 20)
+    edge = EdgeMachine(Service(name="fra"))
+    way, alike = (
+        edge.short_way,
+        edge.short_way.alike(RequestHead("GET", "https", "h", "/", None, Headers([("host", "h")]))),
+    )
+    for number in range(500):
+        way.find(alike, f"/none/{number}", START)
+        assert len(way) <= 20
+    for number in range(100):
+        plan = edge.on_request(RequestHead("GET", "https", "h", f"/{number}", None, Headers([("host", "h")])), START)
+        assert isinstance(plan, Fetch)
+        edge.on_response(plan, ResponseHead(200, Headers([("cache-control", "max-age=60")])), START)
+        edge.on_body_end(plan, 9, START)
+    found = [way.find(alike, f"/{number}", START) for _ in range(3) for number in range(100)]
+    assert all(stored(one) for one in found)
+    targets = [one[0] for one in found if isinstance(one, tuple)]
+    assert [id(one) for one in targets[100:]] == 2 * [id(one) for one in targets[:100]]
+    assert len(way) <= 200
