@@ -1,12 +1,13 @@
 """The front of a connection: answers plain requests as they come in, and leaves every other one to hypercorn.
 
     bytes ─► Front ── canonical GET or HEAD ─► application.respond ─┬─► a whole response: written at once
-               │                                                   └─► one that takes time: a task
+               │                                                   ├─► one that comes later: as it comes (later.py)
+               │                                                   └─► any other that takes time: a task (exchange.py)
                └── anything else, byte for byte ─► Connection (hypercorn), until that is idle again
 
-A whole response costs no task, no future and no timer. What is read here and what is left alone, `heads.py` says; what
-is written here is what hypercorn and h11 write of the same response. HTTP/2 has a front of its own
-(`front_http2.py`).
+A whole response costs no task, no future and no timer, and one that comes later no task. What is read here and what is
+left alone, `heads.py` says; what is written here is what hypercorn and h11 write of the same response. HTTP/2 has a
+front of its own (`front_http2.py`).
 """
 
 import asyncio
